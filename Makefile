@@ -1,0 +1,74 @@
+# Every target builds what it needs from a machine that has Python 3.11 or later, git
+# and make. Nothing outside this folder is changed.
+
+PYTHON ?= python3
+VENV := .venv
+DEMO_VENV := .venv-demo
+BIN := $(VENV)/bin
+SOURCES := $(shell find src -name '*.py' -o -name py.typed)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types docs matrix lowest bench clean
+# Stamps are kept: they say which groups a virtual environment holds.
+.SECONDARY:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(DEMO_VENV)/.stamp ## Send genuine and forged deliveries to a receiver
+	$(DEMO_VENV)/bin/python examples/demo.py
+
+test: $(VENV)/.stamp-test ## Run the tests; fails below 100 % branch coverage
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/.stamp-lint ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyright
+	$(BIN)/python -m mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes port_webhook --ignoreexternal
+
+docs: $(VENV)/.stamp-docs ## Build the documentation; a warning is an error
+	$(BIN)/python -m sphinx -W -n --keep-going -b html docs docs/_build/html
+
+matrix: $(VENV)/.stamp-matrix ## Run the tests on each Python that is found
+	$(BIN)/python -m nox -s tests
+
+lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
+	$(BIN)/python -m nox -s lowest
+
+bench: $(VENV)/.stamp-bench ## Measure verification beside its peers
+	$(BIN)/python benchmarks/run.py
+
+clean: ## Remove every environment, cache and build
+	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
+	    .pytest_cache .ruff_cache build dist docs/_build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip 25.1 is the first that installs a dependency group.
+%/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+# One stamp for each group, so that each target installs what it needs and no more.
+$(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group $*
+	@touch $@
+
+# ruff and nox need no project beside them.
+$(VENV)/.stamp-lint $(VENV)/.stamp-matrix: $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --group $*
+	@touch $@
+
+# The demo sees the package as a user does: built and installed, with one extra.
+$(DEMO_VENV)/.stamp: pyproject.toml README.md $(SOURCES) | $(DEMO_VENV)/.created
+	$(DEMO_VENV)/bin/python -m pip install --quiet --group demo '.[flask]'
+	@touch $@
