@@ -1,0 +1,110 @@
+"""Verify what Port sends: webhooks, agent-forwarded requests and Kafka messages.
+
+    from port_webhook import verify
+
+    delivery = verify(body, headers, secret)
+
+Everything here is small and fast to import. The adapters for web frameworks live in
+``port_webhook.adapters``, one module each, and are imported only by name; models and
+decryption are loaded when they are first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from port_webhook.exceptions import (
+    BodyTooLargeError,
+    ConfigurationError,
+    DecryptionError,
+    DeliveryError,
+    DeliveryInProgressError,
+    DuplicateDeliveryError,
+    MalformedHeaderError,
+    MissingHeaderError,
+    PayloadError,
+    PortWebhookError,
+    ReplayError,
+    ReplayStoreError,
+    ReportingError,
+    SignatureMismatchError,
+    TimestampError,
+    UnreadableBodyError,
+    VerificationError,
+)
+from port_webhook.verifier import Delivery, Verifier, sign, verify
+
+if TYPE_CHECKING:
+    from port_webhook.decryption import (
+        decrypt_client_side,
+        decrypt_properties,
+        decrypt_secret,
+    )
+    from port_webhook.models import (
+        ActionInvocation,
+        CatalogEvent,
+        ChangelogMessage,
+        CustomPayload,
+        TriggerData,
+    )
+
+__all__ = [
+    "ActionInvocation",
+    "BodyTooLargeError",
+    "CatalogEvent",
+    "ChangelogMessage",
+    "ConfigurationError",
+    "CustomPayload",
+    "DecryptionError",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryInProgressError",
+    "DuplicateDeliveryError",
+    "MalformedHeaderError",
+    "MissingHeaderError",
+    "PayloadError",
+    "PortWebhookError",
+    "ReplayError",
+    "ReplayStoreError",
+    "ReportingError",
+    "SignatureMismatchError",
+    "TimestampError",
+    "TriggerData",
+    "UnreadableBodyError",
+    "VerificationError",
+    "Verifier",
+    "decrypt_client_side",
+    "decrypt_properties",
+    "decrypt_secret",
+    "sign",
+    "verify",
+]
+
+_LAZY = {
+    "ActionInvocation": "models",
+    "CatalogEvent": "models",
+    "ChangelogMessage": "models",
+    "CustomPayload": "models",
+    "TriggerData": "models",
+    "decrypt_client_side": "decryption",
+    "decrypt_properties": "decryption",
+    "decrypt_secret": "decryption",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a model or a decryption function when it is first asked for."""
+    module = _LAZY.get(name)
+    if module is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the lazy names too."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,300 @@
+"""Every error that leaves port_webhook, in one tree.
+
+::
+
+    PortWebhookError
+    ├── ConfigurationError (ValueError)
+    ├── DeliveryError
+    │   ├── VerificationError
+    │   │   ├── MissingHeaderError       401
+    │   │   ├── MalformedHeaderError     401
+    │   │   ├── SignatureMismatchError   401
+    │   │   ├── TimestampError           401
+    │   │   ├── UnreadableBodyError      400
+    │   │   └── BodyTooLargeError        413
+    │   ├── ReplayError
+    │   │   ├── DuplicateDeliveryError   200
+    │   │   ├── DeliveryInProgressError  409
+    │   │   └── ReplayStoreError         503
+    │   └── PayloadError                 422
+    ├── DecryptionError
+    └── ReportingError
+
+Each class writes its own message from typed arguments. None of them ever takes
+a secret, a payload, a signature or an expected MAC, so that no message,
+attribute or log record can show one.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+# RFC 9110, section 11.6.1: a 401 names at least one scheme that would be accepted.
+_CHALLENGE: Mapping[str, str] = MappingProxyType(
+    {**_JSON, "WWW-Authenticate": "PortWebhook"}
+)
+
+
+def _rebuild(
+    cls: type[PortWebhookError], args: tuple[object, ...], state: dict[str, Any]
+) -> PortWebhookError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class PortWebhookError(Exception):
+    """The base of every error of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy without calling ``__init__``, whose arguments differ."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(PortWebhookError, ValueError):
+    """The library is set up wrongly: a secret, an option or an argument.
+
+    It is the caller's mistake, not the sender's, so no HTTP answer belongs to it.
+    """
+
+
+class DeliveryError(PortWebhookError):
+    """A delivery that is not handed to your code, and the HTTP answer to it.
+
+    The four attributes are all an adapter needs.
+
+    Attributes:
+        code: A stable word for logs, metrics and alerts.
+        http_status: The HTTP status code.
+        http_headers: The HTTP headers of the answer.
+        http_body: The HTTP body, JSON that names no more than the class of failure.
+    """
+
+    code: str = "delivery_error"
+    http_status: ClassVar[int] = 400
+    http_headers: Mapping[str, str] = _JSON
+    http_body: ClassVar[bytes] = b'{"error": "bad_request"}'
+
+
+class VerificationError(DeliveryError):
+    """The delivery is not authentic, or not acceptable as it came."""
+
+    code: str = "verification_error"
+
+
+class _UnauthorizedError(VerificationError):
+    """The shared answer of everything that failed to prove its origin."""
+
+    http_status: ClassVar[int] = 401
+    http_headers: Mapping[str, str] = _CHALLENGE
+    http_body: ClassVar[bytes] = b'{"error": "unauthorized"}'
+
+
+class MissingHeaderError(_UnauthorizedError):
+    """A header that carries the signature or its timestamp is absent.
+
+    Attributes:
+        header: The name of the header, in lower case.
+    """
+
+    code: str = "missing_header"
+
+    def __init__(self, header: str) -> None:
+        """Name the absent *header*."""
+        self.header = header
+        super().__init__(
+            f"The delivery has no {header} header; either Port did not send it, or "
+            "something on its way removed the header."
+        )
+
+
+class MalformedHeaderError(_UnauthorizedError):
+    """A signature header does not follow the grammar, or came more than once.
+
+    Attributes:
+        header: The name of the header, in lower case.
+        code: ``malformed_header``, or ``duplicate_header`` for a second value.
+    """
+
+    code: str = "malformed_header"
+
+    def __init__(
+        self, header: str, problem: str, *, code: str = "malformed_header"
+    ) -> None:
+        """Say which *header* has which *problem*, without quoting its value."""
+        self.header = header
+        self.code = code
+        super().__init__(f"The {header} header {problem}.")
+
+
+class SignatureMismatchError(_UnauthorizedError):
+    """No listed signature belongs to this payload, timestamp and secret."""
+
+    code: str = "signature_mismatch"
+
+    def __init__(self) -> None:
+        """Name the usual causes."""
+        super().__init__(
+            "No signature matches. Either Port did not sign this payload, or the "
+            "client secret belongs to another organisation, or the body was changed "
+            "on its way (pass the raw bytes), or Port's agent forwarded it "
+            "(set agent=True)."
+        )
+
+
+class TimestampError(_UnauthorizedError):
+    """The timestamp lies outside the window, so the delivery may be a replay.
+
+    Attributes:
+        age: Seconds from the timestamp until now; negative if it lies ahead.
+        max_age: The oldest age that is accepted, in seconds.
+        max_future: How far ahead a timestamp may lie, in seconds.
+        code: ``timestamp_too_old`` or ``timestamp_in_future``.
+    """
+
+    code: str = "timestamp_error"
+
+    def __init__(self, age: float, max_age: float, max_future: float) -> None:
+        """Compare *age* with its two bounds, all in seconds."""
+        self.age = age
+        self.max_age = max_age
+        self.max_future = max_future
+        if age < 0:
+            self.code = "timestamp_in_future"
+            problem = f"lies {-age:.0f} s ahead; at most {max_future:g} s"
+        else:
+            self.code = "timestamp_too_old"
+            problem = f"is {age:.0f} s old; at most {max_age:g} s"
+        super().__init__(
+            f"The timestamp {problem} are accepted. If the delivery is new, "
+            "check this machine's clock."
+        )
+
+
+class UnreadableBodyError(VerificationError):
+    """The bytes that were signed cannot be had from what arrived.
+
+    The body was truncated, consumed by somebody else, parsed already, or is not in
+    the encoding that it declares.
+    """
+
+    code: str = "unreadable_body"
+
+    def __init__(self, problem: str) -> None:
+        """Say what the *problem* is and what to change, without quoting the body."""
+        super().__init__(problem)
+
+
+class BodyTooLargeError(VerificationError):
+    """The body is larger than the limit, so it was not read, or not checked.
+
+    Attributes:
+        limit: The largest size that is accepted, in bytes.
+    """
+
+    code: str = "body_too_large"
+    http_status: ClassVar[int] = 413
+    http_body: ClassVar[bytes] = b'{"error": "content_too_large"}'
+
+    def __init__(self, limit: int) -> None:
+        """Name the *limit*, in bytes."""
+        self.limit = limit
+        super().__init__(f"The body is larger than the limit of {limit} bytes.")
+
+
+class ReplayError(DeliveryError):
+    """The delivery is authentic, but is not to be run now."""
+
+    code: str = "replay_error"
+    http_status: ClassVar[int] = 409
+    http_body: ClassVar[bytes] = b'{"error": "conflict"}'
+
+
+class DuplicateDeliveryError(ReplayError):
+    """The same signed request was handled before.
+
+    The answer is 200: to the sender the work is done.
+    """
+
+    code: str = "duplicate_delivery"
+    http_status: ClassVar[int] = 200
+    http_body: ClassVar[bytes] = b'{"error": "duplicate"}'
+
+    def __init__(self) -> None:
+        """Take nothing: a duplicate has no further detail."""
+        super().__init__("This signed request was handled before; it is not run again.")
+
+
+class DeliveryInProgressError(ReplayError):
+    """The same signed request is being handled at this moment."""
+
+    code: str = "delivery_in_progress"
+    http_headers: Mapping[str, str] = MappingProxyType({**_JSON, "Retry-After": "5"})
+    http_body: ClassVar[bytes] = b'{"error": "in_progress"}'
+
+    def __init__(self) -> None:
+        """Take nothing: whoever handles it is not known here."""
+        super().__init__("This signed request is being handled at this moment.")
+
+
+class ReplayStoreError(ReplayError):
+    """The replay store failed, so it is not known whether the request ran before."""
+
+    code: str = "replay_store_error"
+    http_status: ClassVar[int] = 503
+    http_headers: Mapping[str, str] = MappingProxyType({**_JSON, "Retry-After": "5"})
+    http_body: ClassVar[bytes] = b'{"error": "unavailable"}'
+
+    def __init__(self, problem: str) -> None:
+        """Say what the *problem* is, without quoting what the store printed."""
+        super().__init__(f"The replay store {problem}.")
+
+
+class PayloadError(DeliveryError):
+    """The delivery is authentic, but its payload is not JSON, or not the model.
+
+    Attributes:
+        path: The field that is wrong, such as ``trigger.by.user.email``; empty for
+            the whole document.
+    """
+
+    code: str = "invalid_payload"
+    http_status: ClassVar[int] = 422
+    http_body: ClassVar[bytes] = b'{"error": "unprocessable_content"}'
+
+    def __init__(self, problem: str, *, path: str = "") -> None:
+        """Say what the *problem* at *path* is, without quoting a value."""
+        self.path = path
+        where = f"The payload's field {path}" if path else "The payload"
+        super().__init__(f"{where} {problem}.")
+
+
+class DecryptionError(PortWebhookError):
+    """A value could not be decrypted.
+
+    There is one message for every cause: telling a wrong key from a changed
+    ciphertext would help only somebody who is trying both.
+    """
+
+    def __init__(self) -> None:
+        """Take nothing, so that nothing can be told apart."""
+        super().__init__("The value could not be decrypted.")
+
+
+class ReportingError(PortWebhookError):
+    """Port's API refused a call, or could not be reached.
+
+    Attributes:
+        status_code: The HTTP status of Port's answer; None if there was none.
+    """
+
+    def __init__(self, problem: str, *, status_code: int | None = None) -> None:
+        """Say what the *problem* is; *status_code* is the HTTP status, if any."""
+        self.status_code = status_code
+        super().__init__(problem)

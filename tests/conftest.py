@@ -1,0 +1,104 @@
+"""The few fixtures that tests of several modules share, and a clock that stands."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+
+import pytest
+from hypothesis import settings
+
+from port_webhook import Verifier
+
+# The machine may be busy: an example that takes long is no failure.
+settings.register_profile("port_webhook", deadline=None)
+settings.load_profile("port_webhook")
+
+
+class Clock:
+    """A clock that shows what the test sets, in seconds since the epoch."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def now():
+    """The instant at which every delivery is signed unless the test says otherwise."""
+    return 1_713_277_889
+
+
+@pytest.fixture
+def clock(now):
+    return Clock(float(now))
+
+
+@pytest.fixture
+def secret():
+    return "a-made-up-secret"
+
+
+@pytest.fixture
+def make_verifier(secret, clock):
+    """Build a verifier with the test's secret and clock."""
+
+    def make(**options):
+        return Verifier(options.pop("secret", secret), **{"clock": clock, **options})
+
+    return make
+
+
+@pytest.fixture
+def verifier(make_verifier):
+    return make_verifier()
+
+
+@pytest.fixture
+def signature_of(secret, now):
+    """Compute a header value with the standard library, not with the one under test."""
+
+    def compute(payload, *, key=None, timestamp=str(now)):
+        key = secret.encode() if key is None else key
+        mac = hmac.digest(key, timestamp.encode() + b"." + payload, hashlib.sha256)
+        return "v1," + base64.b64encode(mac).decode()
+
+    return compute
+
+
+@pytest.fixture
+def headers_for(signature_of, now):
+    """Make the two headers of a payload."""
+
+    def make(payload, *, timestamp=str(now), **options):
+        return {
+            "x-port-timestamp": timestamp,
+            "x-port-signature": signature_of(payload, timestamp=timestamp, **options),
+        }
+
+    return make
+
+
+class _Keep(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def records():
+    """The records that the library writes during the test, of all levels."""
+    logger = logging.getLogger("port_webhook")
+    handler, level = _Keep(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler.records
+    logger.removeHandler(handler)
+    logger.setLevel(level)

@@ -1,0 +1,210 @@
+"""The public surface, frozen: a name that comes or goes changes this module."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import port_webhook
+from port_webhook import Delivery, Verifier, sign, verify
+
+NAMES = [
+    "ActionInvocation",
+    "BodyTooLargeError",
+    "CatalogEvent",
+    "ChangelogMessage",
+    "ConfigurationError",
+    "CustomPayload",
+    "DecryptionError",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryInProgressError",
+    "DuplicateDeliveryError",
+    "MalformedHeaderError",
+    "MissingHeaderError",
+    "PayloadError",
+    "PortWebhookError",
+    "ReplayError",
+    "ReplayStoreError",
+    "ReportingError",
+    "SignatureMismatchError",
+    "TimestampError",
+    "TriggerData",
+    "UnreadableBodyError",
+    "VerificationError",
+    "Verifier",
+    "decrypt_client_side",
+    "decrypt_properties",
+    "decrypt_secret",
+    "sign",
+    "verify",
+]
+
+LAZY = {
+    "ActionInvocation": "port_webhook.models",
+    "CatalogEvent": "port_webhook.models",
+    "ChangelogMessage": "port_webhook.models",
+    "CustomPayload": "port_webhook.models",
+    "TriggerData": "port_webhook.models",
+    "decrypt_client_side": "port_webhook.decryption",
+    "decrypt_properties": "port_webhook.decryption",
+    "decrypt_secret": "port_webhook.decryption",
+}
+
+
+def test_the_public_names_are_these():
+    assert sorted(port_webhook.__all__) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_of_them_is_there(name):
+    assert getattr(port_webhook, name).__name__ == name
+
+
+def test_dir_lists_them_all():
+    assert set(NAMES) <= set(dir(port_webhook))
+    assert dir(port_webhook) == sorted(dir(port_webhook))
+
+
+def test_a_star_import_brings_them_all():
+    namespace: dict[str, object] = {}
+    exec("from port_webhook import *", namespace)  # noqa: S102  # a star is only allowed at the top
+
+    assert set(NAMES) <= set(namespace)
+
+
+@pytest.mark.parametrize(("name", "module"), LAZY.items())
+def test_a_lazy_name_is_loaded_when_it_is_asked_for(name, module):
+    script = (
+        "import sys, port_webhook;"
+        f"assert {name!r} in dir(port_webhook);"
+        f"assert {module!r} not in sys.modules;"
+        f"value = port_webhook.{name};"
+        f"assert {module!r} in sys.modules;"
+        f"assert vars(port_webhook)[{name!r}] is value;"
+        f"assert getattr(sys.modules[{module!r}], {name!r}) is value"
+    )
+
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_any_other_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'flask'"):
+        _ = port_webhook.flask
+
+
+def parameters(function):
+    """Return the parameters of *function* as they are written, without types."""
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        each.replace(annotation=inspect.Parameter.empty).__str__()
+        for each in parameters
+        if each.name not in ("self", "cls")
+    ]
+
+
+def test_the_signatures_are_those_of_the_design():
+    assert parameters(sign) == ["body", "secret", "timestamp=None"]
+    assert parameters(verify) == [
+        "body",
+        "headers",
+        "secret",
+        "max_age=300",
+        "max_future=60",
+        "agent=False",
+        "received_at=None",
+    ]
+    for method in (
+        Verifier.verify,
+        Verifier.averify,
+        Verifier.receive,
+        Verifier.areceive,
+    ):
+        assert parameters(method) == ["body", "headers", "received_at=None"]
+    assert parameters(Verifier.check_headers) == ["headers", "received_at=None"]
+    assert parameters(Verifier.from_env) == ["**options"]
+
+
+def test_the_options_of_a_verifier_are_those_of_the_design():
+    *options, clock, on_verified, on_rejected = parameters(Verifier.__init__)
+
+    assert options == [
+        "secret",
+        "previous_secrets=()",
+        "max_age=300",
+        "max_future=60",
+        "agent=False",
+        "max_body_bytes=1048576",
+        "agent_max_bytes=262144",
+        "replay_store=None",
+        "replay_scope=''",
+        "replay_lease=60",
+        "replay_fail_open=False",
+    ]
+    assert clock == "clock=<built-in function time>"
+    assert (on_verified, on_rejected) == ("on_verified=None", "on_rejected=None")
+
+
+@pytest.mark.parametrize("function", [sign, verify, Verifier.__init__, Verifier.verify])
+def test_options_are_keyword_only(function):
+    optional = [
+        each
+        for each in inspect.signature(function).parameters.values()
+        if each.default is not inspect.Parameter.empty
+    ]
+
+    assert {each.kind for each in optional} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_a_delivery_has_these_public_attributes():
+    assert {name for name in dir(Delivery) if not name.startswith("_")} == {
+        "invocation",
+        "json",
+        "parse",
+        "payload",
+        "replay_key",
+        "run_id",
+        "secret_index",
+        "timestamp",
+        "verified_by",
+        "via",
+    }
+
+
+def test_a_verifier_has_these_public_attributes():
+    assert {name for name in dir(Verifier) if not name.startswith("_")} == {
+        "areceive",
+        "averify",
+        "check_headers",
+        "from_env",
+        "has_replay_store",
+        "is_async",
+        "max_body_bytes",
+        "receive",
+        "reject",
+        "replay_scope",
+        "verify",
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(getattr(port_webhook, name) for name in NAMES if name not in LAZY),
+        *(
+            member
+            for kind in (Verifier, Delivery)
+            for name, member in vars(kind).items()
+            if not name.startswith("_")
+            and (callable(member) or isinstance(member, property))
+        ),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", None) or value.fget.__qualname__,
+)
+def test_every_public_name_is_documented(value):
+    first, *_ = (inspect.getdoc(value) or "").splitlines()
+
+    assert first.endswith((".", ":"))
