@@ -1,0 +1,384 @@
+"""What every HTTP adapter shares: bytes and headers in, a delivery or an answer out.
+
+An adapter knows where its framework keeps the headers and the body, and what an
+answer looks like. The order of the checks, the claim's end and the choice of the
+verifier are the same everywhere, so they are here. Nothing in this module is
+private to the library: an adapter for the next framework may use all of it.
+
+Readers of bodies return their `DeliveryError` instead of raising it, because the
+part of the body that they have read is a local of theirs (see ``signature``).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, update_wrapper
+from inspect import isawaitable, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from port_webhook.delivery import Delivery
+from port_webhook.exceptions import (
+    BodyTooLargeError,
+    ConfigurationError,
+    DeliveryError,
+    PayloadError,
+    UnreadableBodyError,
+)
+from port_webhook.verifier import Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+    from port_webhook.reception import AsyncReception
+    from port_webhook.signature import Headers
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
+
+DELIVERY_KEY = "port_webhook.delivery"
+"""Where a WSGI environ or an ASGI scope holds the request's verified `Delivery`."""
+
+
+class Endpoint(Generic[RequestT]):
+    """What a decorated view was given: how to find its verifier, and its model.
+
+    Args:
+        verifier: A verifier; a function that chooses one for a request; or None,
+            which reads the environment on first use.
+        model: What to parse the payload into, for the view; None gives the delivery.
+        synchronous: The framework cannot await a replay store.
+
+    Raises:
+        ConfigurationError: *verifier* is none of these, or its store is asynchronous
+            and the framework is not.
+    """
+
+    def __init__(  # noqa: D107  # described above
+        self,
+        verifier: object,
+        model: type[object] | None,
+        *,
+        synchronous: bool,
+    ) -> None:
+        self._model = model
+        self._synchronous = synchronous
+        self._choose: Callable[[RequestT], object]
+        if verifier is None:
+            self._choose = lambda _: self._from_env
+        elif isinstance(verifier, Verifier):
+            self._accept(verifier)
+            self._choose = lambda _: verifier
+        elif callable(verifier):
+            self._choose = verifier
+        else:
+            msg = "webhook takes a Verifier, or a function that returns one"
+            raise ConfigurationError(msg)
+
+    @cached_property
+    def _from_env(self) -> Verifier:
+        return Verifier.from_env()
+
+    def verifier_for(self, request: RequestT) -> Verifier:
+        """Return the verifier of this *request*."""
+        return self._accept(self._choose(request))
+
+    async def averifier_for(self, request: RequestT) -> Verifier:
+        """Return the verifier of this *request*; the function may be asynchronous."""
+        chosen = self._choose(request)
+        if isawaitable(chosen):
+            chosen = await chosen
+        return self._accept(chosen)
+
+    def argument(self, delivery: Delivery) -> Any:  # noqa: ANN401  # the user's model
+        """Return what the view is called with."""
+        return delivery if self._model is None else delivery.parse(self._model)
+
+    def _accept(self, verifier: object) -> Verifier:
+        if not isinstance(verifier, Verifier):
+            msg = "The function given to webhook did not return a Verifier"
+            raise ConfigurationError(msg)
+        if self._synchronous and verifier.is_async:
+            msg = "A synchronous framework needs a synchronous replay store"
+            raise ConfigurationError(msg)
+        return verifier
+
+
+def decorate(
+    target: object, make: Callable[[Callable[..., Any], Any], Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Serve every way of writing ``webhook``, with one positional argument *target*.
+
+    ``@webhook`` on a view and ``@webhook(choose)`` both call ``webhook`` with a
+    function, and only what happens next tells them apart: the framework calls a view
+    with a request or with keywords, while a decorator is called with one function.
+
+    Args:
+        target: The argument of ``webhook``.
+        make: Called with a view and the verifier argument; returns the wrapper.
+    """
+    if target is None or isinstance(target, Verifier) or not callable(target):
+
+        def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
+            return make(view, target)
+
+        return decorator
+    view = make(target, None)
+    if iscoroutinefunction(target):
+        return view
+
+    def view_or_decorator(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # the view's
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return make(args[0], target)
+        return view(*args, **kwargs)
+
+    return update_wrapper(view_or_decorator, view)
+
+
+def declared_length(text: str | None) -> int | UnreadableBodyError | None:
+    """Return the length that a Content-Length header declares, in bytes.
+
+    Returns:
+        None if there is no header; an error if it is not a number (RFC 9110,
+        section 8.6).
+    """
+    if not text:
+        return None
+    # 19 digits count more bytes than any machine holds.
+    if not (text.isascii() and text.isdigit()) or len(text) > 19:  # noqa: PLR2004
+        return UnreadableBodyError("The Content-Length header is not a number.")
+    return int(text)
+
+
+def check_length(declared: int | None, limit: int) -> BodyTooLargeError | None:
+    """Compare the declared length with the *limit*, both in bytes, before reading."""
+    if declared is not None and declared > limit:
+        return BodyTooLargeError(limit)
+    return None
+
+
+def check_body(body: bytes, declared: int | None, limit: int) -> bytes | DeliveryError:
+    """Compare a body that was read with its declared length and the *limit*."""
+    if len(body) > limit:
+        return BodyTooLargeError(limit)
+    if declared is not None and len(body) != declared:
+        if body:
+            return UnreadableBodyError(
+                f"The body was truncated: {len(body)} of {declared} bytes arrived."
+            )
+        return UnreadableBodyError(
+            f"The body is empty, but {declared} bytes were declared: the sender did "
+            "not send them, or something read the body before it could be verified."
+        )
+    return body
+
+
+async def collect(
+    chunks: AsyncIterable[bytes], length: str | None, limit: int
+) -> bytes | DeliveryError:
+    """Join the *chunks* of a body, and stop reading at the *limit*.
+
+    Args:
+        chunks: The body; what iterating raises goes through.
+        length: The Content-Length header, if there is one.
+        limit: The largest size that is accepted, in bytes.
+    """
+    declared = declared_length(length)
+    if isinstance(declared, DeliveryError):
+        return declared
+    too_large = check_length(declared, limit)
+    if too_large is not None:
+        return too_large
+    body, chunk = bytearray(), b""
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                return BodyTooLargeError(limit)
+    except BaseException:
+        del body, chunk  # whoever sees the error sees this frame
+        raise
+    return check_body(bytes(body), declared, limit)
+
+
+def reusable(existing: object, verifier: Verifier) -> Delivery | None:
+    """Return the delivery that an outer adapter left, if *verifier* verified it."""
+    if isinstance(existing, Delivery) and existing.verified_by(verifier):
+        return existing
+    return None
+
+
+def _check_headers(
+    verifier: Verifier, headers: Headers
+) -> float | DeliveryError | ConfigurationError:
+    """Call `Verifier.check_headers`, and return what it raises."""
+    try:
+        return verifier.check_headers(headers)
+    except (DeliveryError, ConfigurationError) as error:
+        # Its traceback would show this frame's locals.
+        return error.with_traceback(None)
+
+
+def handle(
+    verifier: Verifier,
+    headers: Headers,
+    *,
+    existing: object,
+    read: Callable[[int], bytes | DeliveryError],
+    run: Callable[[Delivery], ResultT],
+    status_of: Callable[[ResultT | BaseException], int | None],
+) -> ResultT | DeliveryError:
+    """Verify one request, run its view, and end its claim by the final status.
+
+    Args:
+        verifier: The verifier of this request.
+        headers: Its headers, as for `Verifier.verify`.
+        existing: What an outer adapter left on the request; None if nothing.
+        read: Returns the whole body, given the limit in bytes, or an error.
+        run: Calls the view. What it raises is the view's own and goes through,
+            except for a `PayloadError`, which is an answer.
+        status_of: Returns the HTTP status of a result or of an exception, or None if
+            an exception has none.
+
+    Returns:
+        What *run* returned, or the error to answer with.
+    """
+    delivery = reusable(existing, verifier)
+    if delivery is not None:
+        try:
+            return run(delivery)
+        except PayloadError as error:
+            verifier.reject(error.with_traceback(None))
+            return error
+    received_at = _check_headers(verifier, headers)
+    if isinstance(received_at, DeliveryError):
+        return received_at
+    if isinstance(received_at, ConfigurationError):
+        del headers, existing  # whoever sees the error sees this frame
+        raise received_at
+    body = read(verifier.max_body_bytes)
+    if isinstance(body, DeliveryError):
+        verifier.reject(body)
+        return body
+    reception = verifier.receive(body, headers, received_at=received_at)
+    del body, headers, existing  # what the view raises shows this frame
+    try:
+        delivery = reception.__enter__()
+    except DeliveryError as error:
+        return error
+    try:
+        result = run(delivery)
+        reception.status = status_of(result)
+    except PayloadError as error:
+        # A hook would see the delivery in the frames between.
+        reception.__exit__(PayloadError, error.with_traceback(None), None)
+        return error
+    except BaseException as error:
+        reception.status = status_of(error)
+        reception.__exit__(type(error), error, None)
+        del delivery  # whoever sees the error sees this frame
+        raise
+    try:
+        reception.__exit__(None, None, None)
+    except DeliveryError as error:
+        return error
+    return result
+
+
+async def ahandle(
+    verifier: Verifier,
+    headers: Headers,
+    *,
+    existing: object,
+    read: Callable[[int], Awaitable[bytes | DeliveryError]],
+    run: Callable[[Delivery], Awaitable[ResultT]],
+    status_of: Callable[[ResultT | BaseException], int | None],
+) -> ResultT | DeliveryError:
+    """Do what `handle` does, awaiting the body, the view and the replay store."""
+    opened = await abegin(verifier, headers, existing=existing, read=read)
+    del headers, existing  # what the view raises shows this frame
+    if isinstance(opened, DeliveryError):
+        return opened
+    delivery, reception = opened
+    try:
+        result = await run(delivery)
+        status = status_of(result)
+    except BaseException as error:
+        failure = await aend(verifier, reception, status_of(error), error)
+        if failure is None:
+            raise
+        return failure
+    failure = await aend(verifier, reception, status, None)
+    return result if failure is None else failure
+
+
+async def abegin(
+    verifier: Verifier,
+    headers: Headers,
+    *,
+    existing: object,
+    read: Callable[[int], Awaitable[bytes | DeliveryError]],
+) -> tuple[Delivery, AsyncReception | None] | DeliveryError:
+    """Do the first half of `ahandle`, for a framework that calls the view itself.
+
+    Args:
+        verifier: As for `handle`.
+        headers: As for `handle`.
+        existing: As for `handle`.
+        read: As for `handle`.
+
+    Returns:
+        The delivery, and what to give to `aend`; or the error to answer with.
+    """
+    delivery = reusable(existing, verifier)
+    if delivery is not None:
+        return delivery, None
+    received_at = _check_headers(verifier, headers)
+    if isinstance(received_at, DeliveryError):
+        return received_at
+    if isinstance(received_at, ConfigurationError):
+        del headers, existing  # whoever sees the error sees this frame
+        raise received_at
+    body = await read(verifier.max_body_bytes)
+    if isinstance(body, DeliveryError):
+        verifier.reject(body)
+        return body
+    reception = verifier.areceive(body, headers, received_at=received_at)
+    del body, headers, existing
+    try:
+        return await reception.__aenter__(), reception
+    except DeliveryError as error:
+        return error
+
+
+async def aend(
+    verifier: Verifier,
+    reception: AsyncReception | None,
+    status: int | None,
+    error: BaseException | None,
+) -> DeliveryError | None:
+    """Do the second half of `ahandle`: commit or release.
+
+    Args:
+        verifier: As it was given to `abegin`.
+        reception: What `abegin` returned; None if an outer adapter ends the claim.
+        status: The HTTP status of the answer, or of *error*; None if it has none.
+        error: What the view raised, or None.
+
+    Returns:
+        The error to answer with, instead of the view's answer or exception. None
+        leaves it as it is.
+    """
+    invalid = error if isinstance(error, PayloadError) else None
+    if reception is None:
+        if invalid is not None:
+            verifier.reject(invalid.with_traceback(None))
+        return invalid
+    reception.status = None if invalid is not None else status
+    if invalid is not None:
+        # A hook would see the delivery in the frames between.
+        invalid.with_traceback(None)
+    kind = None if error is None else type(error)
+    try:
+        await reception.__aexit__(kind, error, None)
+    except DeliveryError as failure:
+        return failure
+    return invalid

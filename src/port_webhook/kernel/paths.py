@@ -1,0 +1,91 @@
+"""Which paths a middleware protects, however a request spells them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from port_webhook.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_MAX_READINGS = 4
+
+
+class PathPrefixes:
+    """The paths that a middleware protects.
+
+    A prefix matches whole segments: ``/port`` covers ``/port``, ``/port/`` and
+    ``/port/a``, not ``/portal``. A path is covered if any reading of it is: in any
+    case, with escapes decoded once more, without empty segments, with backslashes as
+    slashes, with dot segments kept or resolved. Whatever a framework makes of a path,
+    a request is verified once too often rather than not at all.
+
+    Args:
+        prefixes: Such as ``["/port"]``; None covers every path.
+
+    Raises:
+        ConfigurationError: *prefixes* is empty, or not a collection of paths that
+            begin with a slash and have no dot segments.
+    """
+
+    def __init__(self, prefixes: Iterable[str] | None) -> None:  # noqa: D107  # above
+        self._prefixes: list[list[bytes]] | None = None
+        if prefixes is None:
+            return
+        listed = None if isinstance(prefixes, str) else _listed(prefixes)
+        if not listed:
+            msg = "paths must be a collection of path prefixes, or None for every path"
+            raise ConfigurationError(msg)
+        self._prefixes = []
+        for prefix in listed:
+            text = prefix if isinstance(prefix, str) else ""
+            *_, segments = _readings(text.encode("utf-8", "replace"))
+            if not text.startswith("/") or b".." in segments:
+                msg = "A path prefix must begin with a slash, without dot segments"
+                raise ConfigurationError(msg)
+            self._prefixes.append(segments)
+
+    def covers(self, path: bytes) -> bool:
+        """Tell whether *path* is protected, as the server decoded it or as it came."""
+        if self._prefixes is None:
+            return True
+        for count, segments in enumerate(_readings(path)):
+            for each in (segments, _resolve(segments)):
+                if any(each[: len(prefix)] == prefix for prefix in self._prefixes):
+                    return True
+            if count == _MAX_READINGS:
+                # Nobody escapes a path so often in good faith.
+                return True
+        return False
+
+
+def _listed(values: Iterable[object]) -> list[object]:
+    try:
+        return list(values)
+    except TypeError:
+        return []
+
+
+def _readings(path: bytes) -> Iterator[list[bytes]]:
+    """Yield the segments of *path*, with its escapes decoded once more each time."""
+    from urllib.parse import unquote_to_bytes
+
+    for _ in range(_MAX_READINGS + 1):
+        parts = path.lower().replace(b"\\", b"/").split(b"/")
+        yield [part for part in parts if part not in {b"", b"."}]
+        decoded = unquote_to_bytes(path)
+        if decoded == path:
+            return
+        path = decoded
+
+
+def _resolve(segments: list[bytes]) -> list[bytes]:
+    """Return *segments* without those that ``..`` takes back (RFC 3986, 5.2.4)."""
+    resolved: list[bytes] = []
+    for segment in segments:
+        if segment != b"..":
+            resolved.append(segment)
+        elif resolved:
+            resolved.pop()
+    return resolved

@@ -1,0 +1,1 @@
+"""Every adapter on every server that suits it, over raw sockets."""

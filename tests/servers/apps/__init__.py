@@ -1,0 +1,1 @@
+"""One application per framework, each with the same three endpoints: see README.md."""
