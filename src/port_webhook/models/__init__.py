@@ -1,0 +1,74 @@
+"""Typed models of what Port sends.
+
+`Delivery.invocation` tells the messages apart and returns one of five:
+`ActionInvocation`, `TriggerData`, `CatalogEvent`, `ChangelogMessage` and, for every
+other body, `CustomPayload`. They are frozen views of the JSON that came, snake_case
+over Port's camelCase; `to_dict` gives the JSON back, whole.
+
+Port documents what it sends by example. So every field is optional but those that
+every known example has, and unknown fields and words are kept.
+"""
+
+from __future__ import annotations
+
+from port_webhook.models.base import Field, Model
+from port_webhook.models.loading import load, load_invocation
+from port_webhook.models.parts import (
+    ActionDefinition,
+    ActionPayload,
+    ActionReference,
+    ActionTrigger,
+    Actor,
+    Entity,
+    EventContext,
+    InvokedAction,
+    Reference,
+    Resource,
+    Run,
+    RunContext,
+    RunReference,
+    Trigger,
+    User,
+    WebhookInvocationMethod,
+)
+from port_webhook.models.shapes import (
+    ActionInvocation,
+    CatalogEvent,
+    Change,
+    ChangelogMessage,
+    CustomPayload,
+    Invocation,
+    TriggerData,
+    WorkflowNodeRun,
+)
+
+__all__ = [
+    "ActionDefinition",
+    "ActionInvocation",
+    "ActionPayload",
+    "ActionReference",
+    "ActionTrigger",
+    "Actor",
+    "CatalogEvent",
+    "Change",
+    "ChangelogMessage",
+    "CustomPayload",
+    "Entity",
+    "EventContext",
+    "Field",
+    "Invocation",
+    "InvokedAction",
+    "Model",
+    "Reference",
+    "Resource",
+    "Run",
+    "RunContext",
+    "RunReference",
+    "Trigger",
+    "TriggerData",
+    "User",
+    "WebhookInvocationMethod",
+    "WorkflowNodeRun",
+    "load",
+    "load_invocation",
+]

@@ -1,0 +1,749 @@
+"""The models: each shape, each documented peculiarity, and that nothing gets lost."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_webhook import models
+from port_webhook.exceptions import PayloadError
+from port_webhook.models import (
+    ActionInvocation,
+    ActionPayload,
+    Actor,
+    CatalogEvent,
+    ChangelogMessage,
+    CustomPayload,
+    Entity,
+    Model,
+    Resource,
+    Run,
+    Trigger,
+    TriggerData,
+    User,
+    WorkflowNodeRun,
+    load_invocation,
+)
+
+PAYLOADS = Path(__file__).parent / "fixtures" / "payloads"
+SHAPES = {
+    "changelog_entity_updated": ChangelogMessage,
+    "changelog_run_created": ChangelogMessage,
+    "changelog_timer_expired": ChangelogMessage,
+    "custom_flat": CustomPayload,
+    "envelope_create": ActionInvocation,
+    "envelope_day2_agent": ActionInvocation,
+    "envelope_minimal": ActionInvocation,
+    "event_entity_created": CatalogEvent,
+    "event_entity_deleted": CatalogEvent,
+    "event_entity_updated": CatalogEvent,
+    "event_timer": CatalogEvent,
+    "node_run": WorkflowNodeRun,
+    "trigger_data_automation_entity": TriggerData,
+    "trigger_data_automation_run": TriggerData,
+    "trigger_data_create": TriggerData,
+    "trigger_data_day2": TriggerData,
+    "trigger_data_test_dialog": TriggerData,
+}
+SENTINEL = "s3cret-value-that-nobody-may-quote"
+
+
+def read(name):
+    return (PAYLOADS / f"{name}.json").read_bytes()
+
+
+def document(name):
+    return json.loads(read(name))
+
+
+def invocation(name):
+    model = load_invocation(read(name))
+    assert not isinstance(model, PayloadError), model
+    return model
+
+
+def load(body):
+    return load_invocation(json.dumps(body).encode())
+
+
+def at(body, path):
+    """Return the container of *path* in *body*, and its last step."""
+    *way, last = path.split(".")
+    for step in way:
+        body = body[int(step) if isinstance(body, list) else step]
+    return body, int(last) if isinstance(body, list) else last
+
+
+def changed(name, path, value):
+    body = document(name)
+    holder, key = at(body, path)
+    holder[key] = value
+    return body
+
+
+# Telling the shapes apart
+
+
+def test_every_fixture_has_a_shape():
+    assert {path.stem for path in PAYLOADS.glob("*.json")} == set(SHAPES)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_document_is_loaded_as_its_own_shape_and_given_back_whole(name):
+    model = invocation(name)
+    assert type(model) is SHAPES[name]
+    # Compared as text, so that the order of the keys counts.
+    assert json.dumps(model.to_dict()) == json.dumps(document(name))
+
+
+@pytest.mark.parametrize(
+    "body", [None, True, 0, 1.5, "text", [], {}, [{"action": "x"}], {"action": 1}]
+)
+def test_any_other_json_is_a_custom_payload(body):
+    model = load(body)
+    assert type(model) is CustomPayload
+    assert model.body == body
+    assert model.to_dict() == body
+    assert model.extra == (body if isinstance(body, dict) else {})
+
+
+@pytest.mark.parametrize(
+    "missing", ["action", "resourceType", "status", "trigger", "context"]
+)
+def test_an_envelope_without_one_of_its_names_is_a_custom_payload(missing):
+    body = document("envelope_create")
+    del body[missing]
+    assert type(load(body)) is CustomPayload
+
+
+def test_an_authors_own_body_may_use_ports_names_for_text():
+    body = {"inputs": {"cpu": 2}, "trigger": "CREATE", "run": "r_1", "action": "x"}
+    assert type(load(body)) is CustomPayload
+    assert type(load({"context": {"runId": "wfnr_1"}, "payload": "x"})) is CustomPayload
+    assert type(load({"context": {"runId": "r_1"}, "payload": {}})) is CustomPayload
+    assert type(load({"context": {"runId": 5}, "payload": {"action": {}}})) is (
+        CustomPayload
+    )
+
+
+def test_trigger_data_is_recognised_without_its_event_or_action():
+    body = document("trigger_data_create")
+    del body["event"], body["action"]
+    assert type(load(body)) is TriggerData
+
+
+def test_an_event_is_recognised_by_its_diff_or_its_context():
+    body = document("event_entity_updated")
+    del body["diff"]
+    assert type(load(body)) is CatalogEvent
+    body["context"] = {}
+    assert type(load(body)) is CustomPayload
+    body["context"] = None
+    assert type(load(body)) is CustomPayload
+
+
+def test_an_envelope_that_names_a_changelog_destination_is_still_an_envelope():
+    body = document("envelope_create") | {"changelogDestination": {"type": "KAFKA"}}
+    model = load(body)
+    assert type(model) is ActionInvocation
+    assert model.extra == {"changelogDestination": {"type": "KAFKA"}}
+
+
+def test_a_node_run_with_a_whole_envelope_is_an_invocation():
+    model = load(changed("envelope_create", "context.runId", "wfnr_9"))
+    assert type(model) is ActionInvocation
+    assert model.run_id == "wfnr_9"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"a":1,"a":2}', b"NaN", b"\xff", b"\xef\xbb\xbf{}"]
+)
+def test_what_is_not_strict_json_is_no_invocation(data):
+    error = load_invocation(data)
+    assert isinstance(error, PayloadError)
+    assert error.path == ""
+
+
+# Reading
+
+
+def test_an_envelope_reads_in_snake_case():
+    model = invocation("envelope_create")
+    assert model.action == "create_vm"
+    assert model.resource_type == "run"
+    assert model.status == "TRIGGERED"
+    assert model.trigger.origin == "UI"
+    assert model.trigger.by.org_id == "org_Analytical"
+    assert model.trigger.by.user_id == "auth0|ada1815"
+    assert model.trigger.by.user.email == "ada@example.com"
+    assert model.trigger.by.user.first_name == "Ada"
+    assert model.trigger.by.user.last_name == "Lovelace"
+    assert model.trigger.by.user.phone_number == ""
+    assert model.trigger.by.user.providers == ("port",)
+    assert model.context.entity is None
+    assert model.context.blueprint == "vm"
+    assert model.run_id == model.context.run_id == "r_Vm1Engine"
+    assert model.payload.entity is None
+    assert model.payload.action.identifier == "create_vm"
+    assert model.payload.action.trigger == "CREATE"
+    assert model.payload.action.user_inputs["required"] == ["cpu", "region"]
+    assert model.payload.action.invocation_method.type == "WEBHOOK"
+    assert model.payload.action.invocation_method.synchronized is False
+    assert model.payload.censored_properties == ()
+    assert model.properties == {"cpu": 2, "memory": 4.5, "region": "eu-west-1"}
+    assert model.headers is None
+    assert model.extra == {}
+
+
+def test_times_are_aware_whether_they_end_in_z_or_in_an_offset():
+    zulu = invocation("envelope_create").trigger.at
+    assert zulu == datetime(2024, 5, 4, 12, 53, 52, 916000, tzinfo=UTC)
+    offset = invocation("envelope_day2_agent").trigger.at
+    assert offset.utcoffset() == timedelta(hours=2)
+    assert offset == datetime(2024, 5, 4, 12, 53, 52, tzinfo=UTC)
+
+
+def test_an_envelope_of_the_agent_has_headers_and_an_entity():
+    model = invocation("envelope_day2_agent")
+    assert model.headers["X-Port-Timestamp"] == 1714834432
+    assert model.trigger.by.user is None
+    entity = model.payload.entity
+    assert entity.identifier == "engine-1"
+    assert entity.icon is None
+    assert entity.team is None
+    assert entity.relations["disks"] == ["a", "b"]
+    assert entity.created_by == "auth0|ada1815"
+    method = model.payload.action.invocation_method
+    assert method.agent is True
+    assert method.synchronized == "{{ .inputs.wait }}"
+    assert method.headers == {"X-Mill": "1"}
+    assert method.body is None
+
+
+def test_the_fields_of_every_example_suffice_and_all_others_are_none():
+    model = invocation("envelope_minimal")
+    assert model.status == "SUCCESS"
+    assert model.trigger.origin == "SUNDIAL"
+    assert model.context.run_id is None
+    assert model.payload.action is None
+    assert model.payload.censored_properties is None
+    assert model.properties == {}
+    assert model.properties is model.payload.properties
+
+
+def test_null_properties_read_as_no_properties():
+    assert load(changed("envelope_create", "payload.properties", None)).properties == {}
+
+
+def test_trigger_data_of_a_creation_has_no_entity_though_an_empty_object_came():
+    model = invocation("trigger_data_create")
+    assert model.entity is None
+    assert model.to_dict()["entity"] == {}
+    assert model.event is None
+    assert model.inputs == {"cpu": 2, "region": "eu-west-1"}
+    assert model.trigger.operation == "CREATE"
+    assert model.action.encrypted_properties == ("password",)
+    assert model.run_id == "r_Vm3Engine"
+
+
+def test_trigger_data_of_a_day_2_action_has_its_entity():
+    entity = invocation("trigger_data_day2").entity
+    assert entity.team == ("mechanics",)
+    assert entity.properties == {"region": "eu-west-1", "cpu_cores": 2}
+
+
+def test_trigger_data_of_the_test_dialog_has_secrets_and_no_entity():
+    model = invocation("trigger_data_test_dialog")
+    assert model.entity is None
+    assert model.extra == {"secrets": {"token": "{{ secret }}"}}
+
+
+def test_trigger_data_of_an_automation_has_an_event_and_no_inputs():
+    model = invocation("trigger_data_automation_entity")
+    assert model.inputs is None
+    assert model.entity is None
+    assert model.trigger.operation is None
+    assert model.action.blueprint is None
+    assert model.event.context.blueprint_identifier == "vm"
+    assert model.event.context.entity_identifier == "engine-1"
+    assert model.event.context.property_identifier is None
+    assert model.event.before.icon is None
+    assert model.event.after.title == "Engine One, repaired"
+    assert model.event.change == "updated"
+
+
+def test_trigger_data_without_a_run_has_no_run_id():
+    assert TriggerData.from_dict({}).run_id is None
+    assert TriggerData.from_dict({"run": {}}).run_id is None
+
+
+def test_a_run_event_holds_the_action_and_both_runs():
+    event = invocation("trigger_data_automation_run").event
+    assert event.id == "event_Mill1"
+    assert event.context.action.trigger.operation == "DAY-2"
+    assert event.context.action.trigger.user_inputs["order"] == []
+    assert event.context.action.required_approval is False
+    assert [type(side) for side in (event.before, event.after)] == [Run, Run]
+    run = event.after
+    assert run.id == "r_Vm6Engine"
+    assert run.action.identifier == "grow_vm"
+    assert run.action.deleted is True
+    assert run.action.title is None
+    assert run.blueprint.icon == "Server"
+    assert run.entity.title == "Engine One"
+    assert run.link == ("https://logs.example.com/6",)
+    assert run.payload.body == {"port_context": {"runId": "r_Vm6Engine"}}
+    assert run.response == {"ok": True}
+    assert run.approval == {"state": "APPROVE"}
+    assert run.status_label == "Grown"
+    assert run.ended_at.minute == 55
+    assert event.before.ended_at is None
+
+
+def test_a_changelog_message_names_the_action_of_a_run_as_bare_text():
+    message = invocation("changelog_run_created")
+    assert message.after.action.identifier == "grow_vm"
+    assert message.after.to_dict()["action"] == "grow_vm"
+    assert message.after.extra == {"relatedEntityExists": False}
+    assert message.context.run_id == "r_Vm9Engine"
+    assert message.changelog_destination.agent is True
+    assert message.status == "TRIGGERED"
+
+
+def test_the_link_of_a_run_may_be_one_text():
+    assert Run.from_dict({"link": "https://x.example.com"}).link == (
+        "https://x.example.com",
+    )
+
+
+def test_a_node_run_is_a_custom_payload_that_knows_its_run():
+    model = invocation("node_run")
+    assert issubclass(type(model), CustomPayload)
+    assert model.run_id == "wfnr_mill1"
+    assert model.payload.action.invocation_method.agent is True
+    assert model.headers["X-Port-Timestamp"] == 1714834432
+    assert model.body == document("node_run")
+    assert model.extra == {}
+
+
+def test_port_itself_needs_no_organisation_but_everybody_else_does():
+    assert Actor.from_dict({"byPort": True}).org_id is None
+    assert invocation("event_timer").trigger.by.by_port is True
+    for body in ({}, {"byPort": False}, {"orgId": None}):
+        with pytest.raises(PayloadError, match="is missing") as caught:
+            Actor.from_dict(body)
+        assert caught.value.path == "orgId"
+
+
+# What happened
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("event_entity_created", "created"),
+        ("event_entity_updated", "updated"),
+        ("event_entity_deleted", "deleted"),
+        ("event_timer", "expired"),
+        ("changelog_timer_expired", "expired"),
+        ("changelog_entity_updated", "updated"),
+        # Its action is the identifier of an action; the two sides tell.
+        ("changelog_run_created", "created"),
+    ],
+)
+def test_a_change_is_told_from_the_action_or_from_the_two_sides(name, change):
+    assert invocation(name).change == change
+
+
+@pytest.mark.parametrize(
+    ("diff", "change"),
+    [
+        ({"before": None, "after": {}}, "created"),
+        ({"before": {}, "after": {}}, "updated"),
+        ({"before": {}, "after": None}, "deleted"),
+        ({"before": None, "after": None}, None),
+        # A timer promises `after` alone; that is no creation.
+        ({"after": {}}, None),
+        ({"before": {}}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_word_that_nobody_listed_leaves_it_to_the_two_sides(diff, change):
+    event = CatalogEvent.from_dict({"action": "TRANSMUTE", "diff": diff})
+    assert event.change == change
+    assert event.action == "TRANSMUTE"
+
+
+def test_both_sides_are_entities_runs_or_something_unknown():
+    for kind, model in (("entity", Entity), ("run", Run), ("team", Resource)):
+        diff = {"before": None, "after": {"identifier": "x", "colour": "red"}}
+        event = CatalogEvent.from_dict({"resourceType": kind, "diff": diff})
+        assert event.before is None
+        assert type(event.after) is model
+        assert event.after is event.after
+        assert event.after.identifier == "x"
+        assert event.after.extra == {"colour": "red"}
+    assert CatalogEvent.from_dict({}).after is None
+    assert type(CatalogEvent.from_dict({"diff": {"after": {}}}).after) is Resource
+
+
+def test_a_timer_of_the_change_log_has_no_sides():
+    message = invocation("changelog_timer_expired")
+    assert message.diff is None
+    assert message.before is None
+    assert message.after is None
+
+
+# Wrong types
+
+WRONG = [
+    ("envelope_create", "action", 5),
+    ("envelope_create", "status", {}),
+    ("envelope_create", "trigger", "text"),
+    ("envelope_create", "trigger.by", []),
+    ("envelope_create", "trigger.by.user", "ada"),
+    ("envelope_create", "trigger.by.user.email", 5),
+    ("envelope_create", "trigger.by.user.providers", "port"),
+    ("envelope_create", "trigger.by.user.providers.0", 5),
+    ("envelope_create", "trigger.by.byPort", 1),
+    ("envelope_create", "trigger.at", 1714834432),
+    ("envelope_create", "trigger.at", SENTINEL),
+    ("envelope_create", "trigger.at", "2024-05-04T12:53:52"),
+    ("envelope_create", "trigger.at", "2024-05-04"),
+    ("envelope_create", "context", []),
+    ("envelope_create", "context.entity", {}),
+    ("envelope_create", "payload", []),
+    ("envelope_create", "payload.properties", []),
+    ("envelope_create", "payload.censoredProperties", {}),
+    ("envelope_create", "payload.censoredProperties", [SENTINEL, 1]),
+    ("envelope_create", "payload.action.userInputs", SENTINEL),
+    ("envelope_create", "payload.action.invocationMethod.agent", 1),
+    ("envelope_create", "payload.action.invocationMethod.headers", []),
+    ("envelope_day2_agent", "payload.entity.relations", SENTINEL),
+    ("envelope_day2_agent", "payload.entity.team", SENTINEL),
+    ("envelope_day2_agent", "headers", SENTINEL),
+    ("trigger_data_create", "inputs", [SENTINEL]),
+    ("trigger_data_create", "entity", [SENTINEL]),
+    ("trigger_data_create", "run.id", 7),
+    ("trigger_data_automation_entity", "event.diff.after.properties", SENTINEL),
+    ("trigger_data_automation_entity", "event.diff.before", SENTINEL),
+    ("trigger_data_automation_run", "event.diff.after.link.0", 1),
+    ("trigger_data_automation_run", "event.diff.after.action", 1),
+    ("trigger_data_automation_run", "event.diff.after.action.deleted", SENTINEL),
+    ("trigger_data_automation_run", "event.context.action.trigger", SENTINEL),
+    ("event_entity_updated", "diff", SENTINEL),
+    ("changelog_run_created", "changelogDestination.url", 1),
+    ("node_run", "payload.action.invocationMethod", SENTINEL),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "value"), WRONG)
+def test_a_wrong_type_names_its_field_and_quotes_nothing(name, path, value):
+    error = load(changed(name, path, value))
+    assert isinstance(error, PayloadError)
+    expected = path + ".1" if value == [SENTINEL, 1] else path
+    assert error.path == expected
+    assert str(error).startswith(f"The payload's field {expected} must be ")
+    assert SENTINEL not in f"{error!s} {error!r} {vars(error)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "action",
+        "resourceType",
+        "status",
+        "trigger",
+        "context",
+        "payload",
+        "trigger.by",
+        "trigger.origin",
+        "trigger.at",
+        "trigger.by.orgId",
+    ],
+)
+def test_a_field_of_every_example_must_be_there(path):
+    body = document("envelope_create")
+    holder, key = at(body, path)
+    for value in (None, ...):
+        if value is None:
+            holder[key] = None
+        else:
+            del holder[key]
+        error = models.load(ActionInvocation, json.dumps(body).encode())
+        assert isinstance(error, PayloadError)
+        assert error.path == path
+        assert str(error) == f"The payload's field {path} is missing."
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_other_field_may_be_null_or_absent(name):
+    model = SHAPES[name]
+    required = {"action", "resourceType", "status", "trigger", "context", "payload"}
+    for key in document(name):
+        if name.startswith(("envelope", "node_run")) and key in required:
+            continue
+        model.from_dict(document(name) | {key: None})
+        body = document(name)
+        del body[key]
+        model.from_dict(body)
+
+
+def test_a_reference_is_an_object_or_text():
+    with pytest.raises(PayloadError, match="must be an object or text"):
+        Run.from_dict({"blueprint": 1})
+
+
+# Frozen, slotted, whole
+
+
+def test_a_model_is_frozen_and_slotted():
+    model = invocation("envelope_create")
+    assert not hasattr(model, "__dict__")
+    with pytest.raises(AttributeError, match="ActionInvocation is frozen"):
+        model.action = "other"
+    with pytest.raises(AttributeError, match="ActionInvocation is frozen"):
+        model.other = "other"
+    with pytest.raises(AttributeError, match="ActionInvocation is frozen"):
+        del model.action
+    with pytest.raises(AttributeError, match="ActionInvocation is frozen"):
+        object.__setattr__(model, "action", "other")
+    with pytest.raises(TypeError, match=r"use User\.from_dict"):
+        User()
+
+
+def test_every_model_has_slots_alone():
+    def below(model):
+        for child in model.__subclasses__():
+            yield child
+            yield from below(child)
+
+    for model in below(Model):
+        assert model.__dictoffset__ == 0, model
+
+
+def test_a_part_is_built_once():
+    model = invocation("envelope_create")
+    assert model.trigger is model.trigger
+    assert model.trigger.at is model.trigger.at
+
+
+def test_what_to_dict_gives_may_be_changed():
+    model = invocation("envelope_create")
+    model.to_dict()["payload"]["properties"]["cpu"] = 99
+    model.to_dict()["payload"]["censoredProperties"].append("cpu")
+    assert model.to_dict() == document("envelope_create")
+
+
+def test_models_of_one_type_with_the_same_content_are_equal():
+    model = invocation("envelope_create")
+    assert model == invocation("envelope_create")
+    assert model != invocation("envelope_day2_agent")
+    assert User.from_dict({"id": "x"}) != Resource.from_dict({"id": "x"})
+    assert model != document("envelope_create")
+    with pytest.raises(TypeError):
+        hash(model)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_model_survives_pickle_and_copy(name):
+    model = invocation(name)
+    for twin in (
+        pickle.loads(pickle.dumps(model)),  # noqa: S301  # made a moment ago
+        copy.copy(model),
+        copy.deepcopy(model),
+    ):
+        assert twin == model
+        assert type(twin) is type(model)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_repr_shows_identifiers_and_no_property(name):
+    shown = repr(invocation(name))
+    for word in ("ada@example.com", "eu-west-1", "Lovelace", "https", "v1,"):
+        assert word not in shown
+
+
+def test_reprs_read_well():
+    assert repr(invocation("envelope_create")) == (
+        "<ActionInvocation action='create_vm' run_id='r_Vm1Engine'>"
+    )
+    assert repr(Entity.from_dict({"identifier": "x" * 99})) == (
+        f"<Entity identifier='{'x' * 64}'>"
+    )
+    assert repr(CustomPayload.from_dict([SENTINEL])) == "<CustomPayload list of 1>"
+    assert repr(CustomPayload.from_dict(SENTINEL)) == "<CustomPayload str>"
+
+
+def test_the_class_gives_the_field_itself():
+    assert ActionInvocation.action.key == "action"
+    assert ActionInvocation.trigger.required
+
+
+def test_from_dict_copies_what_it_is_given():
+    body = document("envelope_create")
+    model = ActionInvocation.from_dict(body)
+    body["payload"]["properties"]["cpu"] = 99
+    assert model.properties["cpu"] == 2
+
+
+class Hostile(dict[str, int]):
+    def __bool__(self):
+        raise KeyError(SENTINEL)
+
+    def items(self):
+        raise KeyError(SENTINEL)
+
+
+@pytest.mark.parametrize(
+    "body", [{"a": float("nan")}, {"a": object()}, {1: 2, "1": 3}, Hostile(a=1), "x"]
+)
+def test_from_dict_refuses_what_is_no_json_object(body):
+    for model in (TriggerData, User):
+        with pytest.raises(PayloadError) as caught:
+            model.from_dict(body)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+
+
+def test_from_dict_of_a_custom_payload_takes_any_json():
+    assert CustomPayload.from_dict([1, None]).body == [1, None]
+    with pytest.raises(PayloadError):
+        CustomPayload.from_dict(object())
+
+
+def test_no_frame_of_an_error_holds_the_payload():
+    body = changed("envelope_create", "trigger.by.user.email", [SENTINEL])
+    with pytest.raises(PayloadError) as caught:
+        ActionInvocation.from_dict(body)
+    trace = caught.tb.tb_next  # the first frame is this test's
+    assert trace is not None
+    while trace is not None:
+        assert SENTINEL not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+
+
+def test_the_public_names_are_these():
+    assert sorted(models.__all__) == [
+        "ActionDefinition",
+        "ActionInvocation",
+        "ActionPayload",
+        "ActionReference",
+        "ActionTrigger",
+        "Actor",
+        "CatalogEvent",
+        "Change",
+        "ChangelogMessage",
+        "CustomPayload",
+        "Entity",
+        "EventContext",
+        "Field",
+        "Invocation",
+        "InvokedAction",
+        "Model",
+        "Reference",
+        "Resource",
+        "Run",
+        "RunContext",
+        "RunReference",
+        "Trigger",
+        "TriggerData",
+        "User",
+        "WebhookInvocationMethod",
+        "WorkflowNodeRun",
+        "load",
+        "load_invocation",
+    ]
+
+
+# Properties of all documents
+
+KEYS = sorted(
+    {key for name in SHAPES for key in document(name)} | {"orgId", "runId", "user"}
+)
+scalars = st.none() | st.booleans() | st.integers() | st.text() | st.just("wfnr_1")
+values = scalars | st.floats(allow_nan=False, allow_infinity=False)
+documents = st.recursive(
+    values,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=8)
+    ),
+    max_leaves=30,
+)
+
+
+def read_everything(model):
+    """Read every attribute of *model*, and of its parts."""
+    for name in dir(type(model)):
+        if not name.startswith("_") and name not in ("from_dict", "check", "view"):
+            value = getattr(model, name)
+            if isinstance(value, Model):
+                read_everything(value)
+    assert repr(model)
+    assert model == type(model).from_dict(model.to_dict())
+
+
+@given(documents)
+def test_any_json_is_an_invocation_or_a_payload_error(body):
+    model = load(body)
+    if isinstance(model, PayloadError):
+        assert model.__context__ is None
+    else:
+        assert model.to_dict() == body
+        read_everything(model)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_an_invocation_or_a_payload_error(data):
+    assert isinstance(load_invocation(data), Model | PayloadError)
+
+
+@given(st.data(), st.sampled_from(sorted(SHAPES)))
+def test_a_wrong_value_anywhere_is_refused_or_kept(data, name):
+    body = document(name)
+    holder = body
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = data.draw(st.sampled_from(keys))
+        inner = holder[key]
+        if not inner or not isinstance(inner, dict | list) or data.draw(st.booleans()):
+            break
+        holder = inner
+    holder[key] = data.draw(values)
+    model = load(body)
+    if not isinstance(model, PayloadError):
+        assert model.to_dict() == body
+        read_everything(model)
+
+
+@given(st.data(), st.sampled_from(sorted(SHAPES)))
+def test_a_known_shape_with_unknown_fields_loses_nothing(data, name):
+    body = document(name)
+    holders = [body]
+    for holder in holders:
+        inner = holder.values() if isinstance(holder, dict) else holder
+        holders.extend(value for value in inner if isinstance(value, dict | list))
+    for holder in data.draw(st.lists(st.sampled_from(range(len(holders))), max_size=5)):
+        if isinstance(holders[holder], dict):
+            unknown = "x-" + data.draw(st.text(max_size=10))
+            holders[holder][unknown] = data.draw(documents)
+    model = load(body)
+    assert type(model) is SHAPES[name]
+    assert json.dumps(model.to_dict()) == json.dumps(body)
+    read_everything(model)
+
+
+def test_every_shape_can_be_read_whole():
+    for name in SHAPES:
+        read_everything(invocation(name))
+    assert isinstance(invocation("envelope_create").payload, ActionPayload)
+    assert isinstance(invocation("envelope_create").trigger, Trigger)
