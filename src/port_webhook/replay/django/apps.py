@@ -1,0 +1,13 @@
+"""The app's name and label."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ReplayConfig(AppConfig):
+    """The app ``port_webhook.replay.django``."""
+
+    name = "port_webhook.replay.django"
+    # The last part of the name would be "django".
+    label = "port_webhook_replay"

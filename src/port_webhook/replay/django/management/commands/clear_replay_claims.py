@@ -1,0 +1,33 @@
+"""``manage.py clear_replay_claims``: remove what has expired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand
+from django.db import DEFAULT_DB_ALIAS
+
+from port_webhook.replay.django.store import DjangoReplayStore
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(BaseCommand):
+    """Remove expired claims and marks; run it from time to time, such as hourly."""
+
+    help = "Removes the expired rows of port-webhook's replay store."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the alias of the database."""
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            help='The alias of the database; "default" if left out.',
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Remove the rows, and say how many there were."""
+        removed = DjangoReplayStore(options["database"]).clear_expired()
+        if options["verbosity"] > 0:
+            self.stdout.write(f"Removed {removed} expired replay claims.")

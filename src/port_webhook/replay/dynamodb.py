@@ -1,0 +1,244 @@
+"""A replay store in Amazon DynamoDB.
+
+Each step is one conditional write of one item, which DynamoDB serialises. An item has
+the attributes ``key``, ``owner`` (of a claim only), ``nonce``, ``expires_at``
+(milliseconds since the epoch) and ``ttl`` (seconds). The conditions decide by
+``expires_at``; ``ttl`` is for DynamoDB's own deletion, which comes up to days late.
+
+The nonce belongs to one call. boto3 repeats a request whose answer did not arrive, and
+the repetition finds what the first one wrote: by the nonce it knows its own work.
+
+Nothing of boto3 is imported: errors are told apart through the client.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from port_webhook.exceptions import ReplayStoreError
+from port_webhook.replay._values import to_milliseconds, to_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from port_webhook.replay import ClaimResult
+
+__all__ = ["DynamoDBReplayStore", "create_table"]
+
+# An hour passes between an item's expiry and the earliest deletion by DynamoDB, so
+# that a machine whose clock is slow finds the item as long as it counts for it.
+_DELETION_DELAY = 3600
+_HELD = "#owner = :owner AND expires_at > :now"
+
+
+class _Client(Protocol):
+    """The parts of a boto3 client that are used; boto3 itself declares no types."""
+
+    @property
+    def exceptions(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def put_item(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def update_item(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def delete_item(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def create_table(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def get_waiter(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def describe_time_to_live(self) -> Any: ...  # noqa: ANN401  # as above
+    @property
+    def update_time_to_live(self) -> Any: ...  # noqa: ANN401  # as above
+
+
+class DynamoDBReplayStore:
+    """Claims in a DynamoDB table, for any number of processes and machines.
+
+    The table has the text ``key`` as its partition key and no sort key;
+    `create_table` makes one. Every write goes to the item's leader, so that there is
+    no stale answer within one region; a global table does not protect across regions.
+
+    Expiry is decided by the clocks of your machines: a lease must be longer than the
+    longest handler and the largest difference between two clocks together.
+
+    Args:
+        client: A low-level client: ``boto3.client("dynamodb")``. It may be shared
+            between threads. Give it short timeouts and few retries; boto3's defaults
+            wait 60 s, several times.
+        table_name: The table's name or ARN.
+        clock: Returns the time in seconds since the epoch.
+    """
+
+    __slots__ = ("_client", "_clock", "_table_name")
+
+    def __init__(
+        self,
+        client: _Client,
+        table_name: str,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Use the table *table_name* of *client*, without asking for it yet."""
+        self._client = client
+        self._table_name = table_name
+        self._clock = clock
+
+    def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
+        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+
+        Args:
+            key: Names the signed request.
+            owner: Names this attempt, and no other.
+            lease: How long the claim holds, in seconds.
+
+        Returns:
+            ``claimed``, ``in_progress`` or ``committed``.
+
+        Raises:
+            ReplayStoreError: DynamoDB refused the claim and did not say why.
+            ConfigurationError: *lease* is not a number of seconds from zero up.
+        """
+        nonce = os.urandom(8).hex()
+        now = self._now()
+        expires_at = now + to_milliseconds(lease)
+        held = self._write(
+            self._client.put_item,
+            Item={
+                "key": {"S": to_name(key)},
+                "owner": {"S": to_name(owner)},
+                "nonce": {"S": nonce},
+                "expires_at": {"N": str(expires_at)},
+                "ttl": {"N": str(_deletion(expires_at))},
+            },
+            ConditionExpression="attribute_not_exists(#key) OR expires_at <= :now",
+            ExpressionAttributeNames={"#key": "key"},
+            ExpressionAttributeValues={":now": {"N": str(now)}},
+        )
+        if held is None or held.get("nonce") == {"S": nonce}:
+            return "claimed"
+        if not held:
+            # Neither answer is safe to guess.
+            msg = "refused a claim and did not show who holds it"
+            raise ReplayStoreError(msg)
+        return "in_progress" if "owner" in held else "committed"
+
+    def commit(self, key: str, owner: str, ttl: float) -> bool:
+        """Mark *key* as handled; see `ReplayStore.commit`.
+
+        Args:
+            key: As it was claimed.
+            owner: As it was claimed.
+            ttl: How long the mark lasts, in seconds from now.
+
+        Returns:
+            False if *owner* holds no claim on *key*.
+
+        Raises:
+            ConfigurationError: *ttl* is not a number of seconds from zero up.
+        """
+        nonce = os.urandom(8).hex()
+        now = self._now()
+        expires_at = now + to_milliseconds(ttl)
+        held = self._write(
+            self._client.update_item,
+            Key={"key": {"S": to_name(key)}},
+            UpdateExpression=(
+                "SET expires_at = :expires_at, #ttl = :ttl, nonce = :nonce "
+                "REMOVE #owner"
+            ),
+            ConditionExpression=_HELD,
+            ExpressionAttributeNames={"#owner": "owner", "#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":expires_at": {"N": str(expires_at)},
+                ":now": {"N": str(now)},
+                ":nonce": {"S": nonce},
+                ":owner": {"S": to_name(owner)},
+                ":ttl": {"N": str(_deletion(expires_at))},
+            },
+        )
+        return held is None or held.get("nonce") == {"S": nonce}
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give the claim back; see `ReplayStore.release`.
+
+        Args:
+            key: As it was claimed.
+            owner: As it was claimed.
+
+        Returns:
+            False if *owner* holds no claim on *key*.
+        """
+        held = self._write(
+            self._client.delete_item,
+            Key={"key": {"S": to_name(key)}},
+            ConditionExpression=_HELD,
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={
+                ":now": {"N": str(self._now())},
+                ":owner": {"S": to_name(owner)},
+            },
+        )
+        return held is None
+
+    def _now(self) -> int:
+        """Return the time in whole milliseconds since the epoch."""
+        return int(self._clock() * 1000)
+
+    def _write(
+        self, operation: Callable[..., object], **request: object
+    ) -> dict[str, object] | None:
+        """Return None, or the item that made the condition fail, empty if unknown."""
+        try:
+            operation(
+                TableName=self._table_name,
+                # The item arrives with the refusal: reading it afterwards could find
+                # another one.
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **request,
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            response: dict[str, dict[str, object]] = error.response
+            return response.get("Item", {})
+        return None
+
+
+def _deletion(expires_at: int) -> int:
+    """Return when DynamoDB may delete the item, in seconds since the epoch."""
+    return expires_at // 1000 + _DELETION_DELAY
+
+
+def create_table(client: _Client, table_name: str) -> None:
+    """Create the table of a `DynamoDBReplayStore`, if there is none of that name.
+
+    It is billed by request, and DynamoDB removes expired items. The call returns when
+    the table can be used. Without the permissions it needs (``dynamodb:CreateTable``,
+    ``DescribeTable``, ``DescribeTimeToLive`` and ``UpdateTimeToLive``) create the same
+    table by other means; the store itself needs ``PutItem``, ``UpdateItem`` and
+    ``DeleteItem``.
+
+    Args:
+        client: A low-level client: ``boto3.client("dynamodb")``.
+        table_name: The table's name.
+    """
+    # It may exist, or somebody else may be creating it.
+    with suppress(client.exceptions.ResourceInUseException):
+        client.create_table(
+            TableName=table_name,
+            AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    client.get_waiter("table_exists").wait(
+        TableName=table_name, WaiterConfig={"Delay": 2, "MaxAttempts": 60}
+    )
+    described = client.describe_time_to_live(TableName=table_name)
+    status = described["TimeToLiveDescription"]["TimeToLiveStatus"]
+    if status not in ("ENABLED", "ENABLING"):
+        client.update_time_to_live(
+            TableName=table_name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"},
+        )

@@ -1,0 +1,1 @@
+"""The replay stores: one suite of laws for all, and a module for each."""

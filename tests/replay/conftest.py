@@ -1,0 +1,110 @@
+"""The servers, once for a run, and a world for each test."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import servers, worlds
+
+
+def _serve(make):
+    try:
+        server = make()
+    except servers.UnavailableError as error:
+        pytest.skip(str(error))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    yield from _serve(servers.RedisServer)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster():
+    yield from _serve(lambda: servers.RedisServer(cluster=True))
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    yield from _serve(servers.PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_server():
+    yield from _serve(servers.DynamoDBServer)
+
+
+def _make_world(name, request):
+    def server(fixture):
+        return request.getfixturevalue(fixture)
+
+    if name == "memory":
+        return worlds.MemoryWorld()
+    if name == "sqlite":
+        return worlds.SQLiteWorld(request.getfixturevalue("tmp_path"))
+    if name == "postgresql":
+        return worlds.PostgresWorld(server("postgres_server"))
+    if name == "dynamodb":
+        return worlds.DynamoDBWorld(server("dynamodb_server"))
+    if name == "redis-cluster":
+        return worlds.RedisWorld(server("redis_cluster"), name)
+    kind, _, decoded = name.partition("+")
+    return worlds.RedisWorld(
+        server("redis_server"), kind, decode_responses=bool(decoded)
+    )
+
+
+def _open(name, request):
+    world = _make_world(name, request)
+    try:
+        world.open()
+        yield world
+    finally:
+        world.close()
+
+
+SHARED = [
+    "redis",
+    "redis+decoded",
+    "redis-async",
+    "redis-async+decoded",
+    "redis-cluster",
+    "sqlite",
+    "postgresql",
+    "dynamodb",
+]
+
+
+@pytest.fixture(params=["memory", *SHARED])
+def world(request):
+    """Every store."""
+    yield from _open(request.param, request)
+
+
+@pytest.fixture(params=SHARED)
+def shared_world(request):
+    """Every store that several processes can share."""
+    yield from _open(request.param, request)
+
+
+@pytest.fixture(params=[name for name in ["memory", *SHARED] if name != "dynamodb"])
+def limited_world(request):
+    """Every store whose room can be limited; DynamoDB's cannot."""
+    yield from _open(request.param, request)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def django_world(request):
+    yield from _open(request.param, request)
+
+
+@pytest.fixture
+def dynamodb_world(request):
+    yield from _open("dynamodb", request)
+
+
+@pytest.fixture(params=["redis", "redis-async"])
+def redis_world(request):
+    yield from _open(request.param, request)

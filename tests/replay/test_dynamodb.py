@@ -1,0 +1,119 @@
+"""The DynamoDB store: its items, its table, and a lost answer."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from port_webhook.exceptions import ReplayStoreError
+from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
+
+KEY = "5f" * 32
+
+
+def _item(world):
+    answer = world.client.get_item(
+        TableName=world.spec["table"], Key={"key": {"S": KEY}}, ConsistentRead=True
+    )
+    return answer.get("Item")
+
+
+def test_an_item_holds_the_owner_and_the_expiry_and_no_more(dynamodb_world):
+    world = dynamodb_world
+    now = int(world.clock.now)
+    world.store.claim(KEY, "owner-token", 600)
+    item = _item(world)
+    assert len(item.pop("nonce")["S"]) == 16
+    assert item == {
+        "key": {"S": KEY},
+        "owner": {"S": "owner-token"},
+        "expires_at": {"N": f"{now + 600}000"},
+        "ttl": {"N": f"{now + 600 + 3600}"},
+    }
+    world.store.commit(KEY, "owner-token", 60)
+    item = _item(world)
+    assert len(item.pop("nonce")["S"]) == 16
+    assert item == {
+        "key": {"S": KEY},
+        "expires_at": {"N": f"{now + 60}000"},
+        "ttl": {"N": f"{now + 60 + 3600}"},
+    }
+
+
+def test_a_released_item_is_gone(dynamodb_world):
+    dynamodb_world.store.claim(KEY, "a", 600)
+    dynamodb_world.store.release(KEY, "a")
+    assert _item(dynamodb_world) is None
+
+
+def test_a_commit_of_a_missing_item_creates_none(dynamodb_world):
+    assert dynamodb_world.store.commit(KEY, "a", 600) is False
+    assert _item(dynamodb_world) is None
+
+
+def test_the_table_deletes_what_has_expired(dynamodb_world):
+    described = dynamodb_world.client.describe_time_to_live(
+        TableName=dynamodb_world.spec["table"]
+    )["TimeToLiveDescription"]
+    assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
+
+
+def test_a_table_that_exists_is_left_as_it_is(dynamodb_world):
+    dynamodb_world.store.claim(KEY, "a", 600)
+    create_table(dynamodb_world.client, dynamodb_world.spec["table"])
+    assert dynamodb_world.store.claim(KEY, "b", 600) == "in_progress"
+
+
+def test_a_missing_table_is_an_error(dynamodb_world):
+    store = DynamoDBReplayStore(dynamodb_world.client, "no-such-table")
+    with pytest.raises(dynamodb_world.client.exceptions.ResourceNotFoundException):
+        store.claim(KEY, "a", 600)
+
+
+class Twice:
+    """A client that sends each request twice, as after an answer that was lost."""
+
+    def __init__(self, client):
+        self._client = client
+        self.exceptions = client.exceptions
+
+    def __getattr__(self, name):
+        operation = getattr(self._client, name)
+
+        def twice(**request):
+            operation(**request)
+            return operation(**request)
+
+        return twice
+
+
+def test_a_write_that_boto3_repeats_counts_once(dynamodb_world):
+    world = dynamodb_world
+    store = DynamoDBReplayStore(
+        Twice(world.client), world.spec["table"], clock=world.clock
+    )
+    assert store.claim(KEY, "a", 600) == "claimed"
+    assert world.store.claim(KEY, "a", 600) == "in_progress"
+    assert store.commit(KEY, "a", 600) is True
+    assert world.store.claim(KEY, "a", 600) == "committed"
+
+
+def test_a_refusal_without_the_item_is_no_answer(dynamodb_world):
+    """As of an endpoint that does not know how to return the item."""
+
+    class Forgetful:
+        exceptions = dynamodb_world.client.exceptions
+
+        def put_item(self, **request):
+            del request["ReturnValuesOnConditionCheckFailure"]
+            dynamodb_world.client.put_item(**request)
+
+    store = DynamoDBReplayStore(
+        cast("Any", Forgetful()),
+        dynamodb_world.spec["table"],
+        clock=dynamodb_world.clock,
+    )
+    assert store.claim(KEY, "a", 600) == "claimed"
+    with pytest.raises(ReplayStoreError, match="did not show"):
+        store.claim(KEY, "b", 600)

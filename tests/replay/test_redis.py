@@ -1,0 +1,255 @@
+"""The Redis stores: their scripts, their clients, and a lost answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+import pytest
+
+from port_webhook.exceptions import ConfigurationError, ReplayStoreError
+from port_webhook.replay import redis as replay_redis
+from port_webhook.replay.redis import AsyncRedisReplayStore, RedisReplayStore
+
+redis = pytest.importorskip("redis", reason="redis-py is not installed")
+KEY = "5f" * 32
+
+
+def test_the_stores_of_one_prefix_share_their_keys(redis_world, redis_server):
+    prefix = redis_world.spec["prefix"]
+    other = RedisReplayStore(redis_server.client, prefix=prefix)
+    assert redis_world.store.claim(KEY, "a", 600) == "claimed"
+    assert other.claim(KEY, "b", 600) == "in_progress"
+    assert other.commit(KEY, "a", 600) is True
+    assert redis_world.store.claim(KEY, "c", 600) == "committed"
+
+
+def test_another_prefix_is_another_store(redis_world, redis_server):
+    redis_world.store.claim(KEY, "a", 600)
+    prefix = redis_world.spec["prefix"] + "other:"
+    other = RedisReplayStore(redis_server.client, prefix=prefix)
+    assert other.claim(KEY, "b", 600) == "claimed"
+    other.release(KEY, "b")
+
+
+def test_the_server_holds_the_owner_and_an_expiry_and_no_more(
+    redis_world, redis_server
+):
+    name = redis_world.spec["prefix"] + KEY
+    redis_world.store.claim(KEY, "owner-token", 600)
+    label, nonce, owner = redis_server.client.get(name).split(b":")
+    assert (label, len(nonce), owner) == (b"claim", 16, b"owner-token")
+    assert 590_000 < redis_server.client.pttl(name) <= 600_000
+    redis_world.store.commit(KEY, "owner-token", 60)
+    label, nonce = redis_server.client.get(name).split(b":")
+    assert (label, len(nonce)) == (b"done", 16)
+    assert 50_000 < redis_server.client.pttl(name) <= 60_000
+
+
+def test_a_lease_of_zero_stores_nothing(redis_world, redis_server):
+    redis_world.store.claim(KEY, "a", 0)
+    assert redis_server.client.get(redis_world.spec["prefix"] + KEY) is None
+
+
+def test_a_restart_that_forgets_the_scripts_does_no_harm(redis_world, redis_server):
+    redis_world.store.claim(KEY, "a", 600)
+    redis_server.client.script_flush()
+    assert redis_world.store.commit(KEY, "a", 600) is True
+
+
+def test_a_key_of_somebody_else_is_an_error_and_is_left_alone(
+    redis_world, redis_server
+):
+    name = redis_world.spec["prefix"] + KEY
+    redis_server.client.rpush(name, "a list")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        redis_world.store.claim(KEY, "a", 600)
+    assert redis_server.client.lrange(name, 0, -1) == [b"a list"]
+    redis_server.client.delete(name)
+
+
+class Twice:
+    """A client that sends each command twice, as after an answer that was lost."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def eval(self, *args):
+        self._client.eval(*args)
+        return self._client.eval(*args)
+
+
+def test_a_claim_that_the_client_repeats_is_claimed_all_the_same(
+    redis_server, redis_world
+):
+    store = RedisReplayStore(
+        Twice(redis_server.client), prefix=redis_world.spec["prefix"]
+    )
+    assert store.claim(KEY, "a", 600) == "claimed"
+    assert store.claim(KEY, "a", 600) == "in_progress"
+    assert store.commit(KEY, "a", 600) is True
+    assert store.commit(KEY, "a", 600) is False
+    assert store.claim(KEY, "b", 600) == "committed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(0, "claimed"), (1, "in_progress"), (2, "committed")]
+)
+def test_the_numbers_of_the_script_have_their_meaning(answer, expected):
+    assert RedisReplayStore(Nonsense(answer)).claim(KEY, "a", 600) == expected
+
+
+class Nonsense:
+    def __init__(self, answer):
+        self._answer = answer
+
+    def eval(self, *args):
+        return self._answer
+
+
+class AsyncNonsense(Nonsense):
+    async def eval(self, *args):
+        return self._answer
+
+
+@pytest.mark.parametrize("answer", [None, 3, -1, b"OK", "1", [0]])
+async def test_an_answer_that_makes_no_sense_is_an_error(answer):
+    store = RedisReplayStore(Nonsense(answer))
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.claim(KEY, "a", 600)
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.commit(KEY, "a", 600)
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.release(KEY, "a")
+    async_store = AsyncRedisReplayStore(AsyncNonsense(answer))
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        await async_store.claim(KEY, "a", 600)
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        await async_store.commit(KEY, "a", 600)
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        await async_store.release(KEY, "a")
+
+
+async def test_of_many_tasks_one_claims_each_key(redis_server):
+    import redis.asyncio
+
+    async with redis.asyncio.Redis(
+        **redis_server.connection, socket_timeout=30, max_connections=40
+    ) as client:
+        store = AsyncRedisReplayStore(client, prefix="tasks:")
+        keys = [f"{number}" for number in range(50)]
+
+        async def run(owner):
+            return [k for k in keys if await store.claim(k, owner, 600) == "claimed"]
+
+        won = await asyncio.gather(*(run(f"task {number}") for number in range(16)))
+        assert sorted(key for keys in won for key in keys) == sorted(keys)
+        for key in keys:
+            await client.delete(f"tasks:{key}")
+
+
+async def test_the_loop_runs_on_while_redis_is_silent(redis_server):
+    import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    from .worlds import black_hole
+
+    with black_hole() as port:
+        async with redis.asyncio.Redis(
+            host="127.0.0.1",
+            port=port,
+            socket_timeout=0.1,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            store = AsyncRedisReplayStore(client)
+            task = asyncio.ensure_future(store.claim(KEY, "a", 600))
+            turns = 0
+            while not task.done():
+                turns += 1
+                await asyncio.sleep(0)  # a turn of the loop, not a wait
+            assert turns > 2
+            with pytest.raises(redis.TimeoutError):
+                task.result()
+
+
+class TestClients:
+    def test_the_other_kind_of_client_is_refused(self):
+        import redis.asyncio
+
+        with pytest.raises(ConfigurationError, match="use AsyncRedisReplayStore"):
+            RedisReplayStore(redis.asyncio.Redis(socket_timeout=1))
+        with pytest.raises(ConfigurationError, match="use RedisReplayStore"):
+            AsyncRedisReplayStore(redis.Redis(socket_timeout=1))
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda kind: kind.Redis(socket_timeout=None),
+            lambda kind: kind.Redis.from_url("redis://h", socket_timeout=None),
+        ],
+    )
+    def test_a_client_that_may_wait_for_ever_is_named_in_a_warning(self, make, caplog):
+        import redis.asyncio
+
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(make(redis))
+            AsyncRedisReplayStore(make(redis.asyncio))
+        messages = [record.getMessage() for record in caplog.records]
+        assert len(messages) == 2
+        assert all("no socket_timeout" in message for message in messages)
+
+    @pytest.mark.parametrize(("default", "warned"), [(None, 1), (5, 0)])
+    def test_without_the_option_the_default_of_redis_py_counts(
+        self, default, warned, caplog, monkeypatch
+    ):
+        # Up to version 7 it was to wait for ever.
+        import redis.connection
+
+        def init(self, *, socket_timeout=default): ...
+
+        client = redis.Redis.from_url("redis://h")
+        monkeypatch.setattr(redis.connection.AbstractConnection, "__init__", init)
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(client)
+        assert len(caplog.records) == warned
+
+    def test_a_client_with_a_timeout_is_taken_in_silence(self, caplog):
+        from redis.asyncio.cluster import RedisCluster
+
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(redis.Redis(socket_timeout=1))
+            AsyncRedisReplayStore(RedisCluster(host="h", socket_timeout=1))
+            RedisReplayStore(Nonsense(0))
+        assert not caplog.records
+
+    def test_a_cluster_that_may_wait_for_ever_is_named_in_a_warning(
+        self, redis_cluster, caplog
+    ):
+        from redis.cluster import RedisCluster
+
+        client = RedisCluster(**redis_cluster.connection, socket_timeout=None)
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(client)
+        client.close()
+        assert len(caplog.records) == 1
+
+
+async def test_the_asynchronous_store_works_in_a_cluster(redis_cluster):
+    from redis.asyncio.cluster import RedisCluster
+
+    async with RedisCluster(**redis_cluster.connection, socket_timeout=30) as client:
+        store = AsyncRedisReplayStore(client, prefix="async-cluster:")
+        for number in range(20):
+            key = f"{number}"
+            assert await store.claim(key, "a", 600) == "claimed"
+            assert await store.claim(key, "b", 600) == "in_progress"
+            assert await store.commit(key, "a", 600) is True
+            assert await store.claim(key, "b", 600) == "committed"
+            await client.delete(f"async-cluster:{key}")
+
+
+def test_the_module_needs_no_redis_py(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    assert replay_redis.RedisReplayStore(Nonsense(0)).claim(KEY, "a", 1) == "claimed"
