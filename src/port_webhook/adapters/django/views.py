@@ -1,0 +1,413 @@
+"""The decorator and the mixin for views, and what they share with other classes."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from inspect import isawaitable, iscoroutine
+from os import SEEK_END
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.wsgi import LimitedStream
+from django.http import HttpRequest, HttpResponse, RawPostDataException
+from django.http.response import HttpResponseBase
+from django.utils.decorators import classonlymethod
+from django.views import View
+
+from port_webhook.adapters.django.conf import default_verifier, use_default
+from port_webhook.exceptions import (
+    BodyTooLargeError,
+    ConfigurationError,
+    DeliveryError,
+    UnreadableBodyError,
+)
+from port_webhook.kernel import (
+    DELIVERY_KEY,
+    Endpoint,
+    ahandle,
+    check_body,
+    check_length,
+    declared_length,
+    decorate,
+    handle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from port_webhook.delivery import Delivery
+    from port_webhook.verifier import Verifier
+
+    Choose = Callable[[HttpRequest], Verifier]
+    Answer = HttpResponseBase
+    AsyncAnswer = Coroutine[Any, Any, HttpResponseBase]
+    Served = HttpResponseBase | AsyncAnswer
+    ViewBase = View
+else:
+    ViewBase = object
+
+P = ParamSpec("P")
+RequestT = TypeVar("RequestT")
+ArgT_co = TypeVar("ArgT_co", covariant=True)
+ModelT = TypeVar("ModelT")
+
+
+class Decorator(Protocol[ArgT_co]):
+    """What ``webhook(…)`` returns."""
+
+    @overload
+    def __call__(
+        self, view: Callable[Concatenate[RequestT, ArgT_co, P], AsyncAnswer], /
+    ) -> Callable[Concatenate[RequestT, P], AsyncAnswer]: ...
+    @overload
+    def __call__(
+        self, view: Callable[Concatenate[RequestT, ArgT_co, P], Answer], /
+    ) -> Callable[Concatenate[RequestT, P], Answer]: ...
+
+
+@overload
+def webhook(
+    verifier: Verifier | Choose | None = None, /, *, model: None = None
+) -> Decorator[Delivery]: ...
+@overload
+def webhook(
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+) -> Decorator[ModelT]: ...
+@overload
+def webhook(
+    view: Callable[Concatenate[RequestT, Delivery, P], AsyncAnswer], /
+) -> Callable[Concatenate[RequestT, P], AsyncAnswer]: ...
+@overload
+def webhook(
+    view: Callable[Concatenate[RequestT, Delivery, P], Answer], /
+) -> Callable[Concatenate[RequestT, P], Answer]: ...
+def webhook(
+    verifier: object = None, /, *, model: type[Any] | None = None
+) -> Callable[..., Any]:
+    """Let a view see verified deliveries only; they follow the request.
+
+    Views may be synchronous or asynchronous. Of a class-based view, decorate
+    ``dispatch`` with ``method_decorator``, or use `PortWebhookMixin`. The view needs
+    no CSRF token and no login, wherever the decorator stands among others. A request
+    that fails is answered without calling the view: 401, 400, 413, 422, or what a
+    replay store says.
+
+    Args:
+        verifier: A `Verifier`, or a function that takes the request and returns one.
+            Without it, and as bare ``@webhook``, the settings or the environment are
+            read when the first request comes.
+        model: Parse the payload into this and pass it instead of the delivery; see
+            `Delivery.parse`.
+
+    Raises:
+        ConfigurationError: The view is synchronous and the verifier's replay store is
+            not.
+    """
+    return decorate(verifier, lambda view, target: _wrap(view, target, model))
+
+
+class PortWebhookMixin(ViewBase):
+    """Let a class-based view see verified deliveries only.
+
+    Put it before ``View``, or before ``APIView`` of the REST framework. Everything
+    else is as for `webhook`.
+
+    Attributes:
+        verifier: A `Verifier`, or a method that takes the request and returns one
+            (in an asynchronous view, it may be asynchronous); None reads the settings
+            or the environment. ``as_view`` takes it as well.
+        model: What to parse the payload into, for ``parsed``; None for nothing.
+        delivery: The verified `Delivery`, from ``dispatch`` on.
+        parsed: The payload as *model*, or the delivery if that is None.
+    """
+
+    verifier: Verifier | Callable[..., Verifier | Awaitable[Verifier]] | None = None
+    model: type[Any] | None = None
+    delivery: Delivery
+    parsed: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class in which ``View.dispatch`` would come first.
+
+        Raises:
+            ConfigurationError: The mixin stands behind a view among the bases.
+        """
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if View in order and order.index(View) < order.index(PortWebhookMixin):
+            msg = "PortWebhookMixin must stand before the view classes"
+            raise ConfigurationError(msg)
+
+    # To type checkers, as_view is that of the view class, whose type is its own.
+    if not TYPE_CHECKING:  # pragma: no branch  # never so when it runs
+
+        @classonlymethod
+        def as_view(cls, *args, **initkwargs):  # noqa: ANN002, ANN003, ANN201, N805  # as Django writes it
+            """Return the view function, which needs no CSRF token and no login.
+
+            Raises:
+                ConfigurationError: The view is synchronous and the verifier's replay
+                    store is not.
+            """
+            verifier = initkwargs.get("verifier", cls.verifier)
+            new_endpoint(verifier, None, synchronous=not cls.view_is_async)
+            return _exempt(super().as_view(*args, **initkwargs))
+
+    def dispatch(
+        self,
+        request: Any,  # noqa: ANN401  # Django's, or the REST framework's
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:  # noqa: ANN401  # a response, or what gives one
+        """Verify *request*, and handle it as the next class does."""
+        is_async = self.view_is_async
+        endpoint = new_endpoint(self.verifier, self.model, synchronous=not is_async)
+        dispatch = super().dispatch
+
+        def call(delivery: Delivery) -> Served:
+            self.delivery = delivery
+            self.parsed = endpoint.argument(delivery)
+            return dispatch(request, *args, **kwargs)
+
+        return (_aserve if is_async else _serve)(endpoint, request, call)
+
+
+def _wrap(
+    view: Callable[..., Any], verifier: object, model: type[Any] | None
+) -> Callable[..., Any]:
+    is_async = _is_async(view)
+    # Before there is a request, method_decorator calls its decorators with a dummy,
+    # which says nothing about the class.
+    is_dummy = getattr(view, "__module__", None) == "django.utils.decorators"
+    endpoint = new_endpoint(verifier, model, synchronous=not (is_async or is_dummy))
+
+    def caller(
+        request: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Callable[[Delivery], Served]:
+        return lambda delivery: view(
+            request, endpoint.argument(delivery), *args, **kwargs
+        )
+
+    if is_async:
+
+        @wraps(view)
+        async def async_wrapper(
+            request: object, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            return await _aserve(endpoint, request, caller(request, args, kwargs))
+
+        return _exempt(markcoroutinefunction(async_wrapper))
+
+    @wraps(view)
+    def wrapper(request: object, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return _serve(endpoint, request, caller(request, args, kwargs))
+
+    return _exempt(wrapper)
+
+
+def new_endpoint(
+    verifier: object, model: type[Any] | None, *, synchronous: bool
+) -> Endpoint[HttpRequest]:
+    """Return an `Endpoint` that reads the settings where it has no verifier."""
+    if verifier is None:
+        use_default()
+        verifier = default_verifier
+    return Endpoint["HttpRequest"](verifier, model, synchronous=synchronous)
+
+
+def _is_async(view: object) -> bool:
+    """Tell whether *view* must be awaited.
+
+    The ``dispatch`` of an asynchronous class-based view does not show it itself;
+    method_decorator passes it as a partial, within whatever else decorates it.
+    """
+    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]  # asgiref knows
+        return True
+    while view is not None:
+        owner = getattr(getattr(view, "func", view), "__self__", None)
+        if getattr(owner, "view_is_async", False):
+            return True
+        view = getattr(view, "__wrapped__", None)
+    return False
+
+
+def _exempt(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark *view* for CsrfViewMiddleware and LoginRequiredMiddleware (Django 5.1)."""
+    vars(view).update(csrf_exempt=True, login_required=False)
+    return view
+
+
+def _serve(
+    endpoint: Endpoint[HttpRequest],
+    request: object,
+    call: Callable[[Delivery], Served],
+) -> HttpResponseBase:
+    http = plain(request)
+
+    def run(delivery: Delivery) -> HttpResponseBase:
+        remember(http, delivery)
+        response = call(delivery)
+        if iscoroutine(response):
+            response.close()
+            msg = "An asynchronous view must be marked with markcoroutinefunction"
+            raise ConfigurationError(msg)
+        return cast("HttpResponseBase", response)
+
+    answer = handle(
+        endpoint.verifier_for(http),
+        http.headers,
+        existing=existing(http),
+        read=partial(read_body, http),
+        run=run,
+        status_of=_status_of,
+    )
+    return _respond(http, answer)
+
+
+async def _aserve(
+    endpoint: Endpoint[HttpRequest],
+    request: object,
+    call: Callable[[Delivery], Served],
+) -> HttpResponseBase:
+    http = plain(request)
+
+    async def run(delivery: Delivery) -> HttpResponseBase:
+        remember(http, delivery)
+        response = call(delivery)
+        return await response if isawaitable(response) else response
+
+    async def read(limit: int) -> bytes | DeliveryError:
+        return read_body(http, limit)
+
+    answer = await ahandle(
+        await endpoint.averifier_for(http),
+        http.headers,
+        existing=existing(http),
+        read=read,
+        run=run,
+        status_of=_status_of,
+    )
+    return _respond(http, answer)
+
+
+def _respond(
+    request: HttpRequest, answer: HttpResponseBase | DeliveryError
+) -> HttpResponseBase:
+    if not isinstance(answer, DeliveryError):
+        return answer
+    # Not every server leaves out the body of an answer to HEAD, nor does Django.
+    body = b"" if request.method == "HEAD" else answer.http_body
+    headers = dict(answer.http_headers)
+    return HttpResponse(body, status=answer.http_status, headers=headers)
+
+
+def _status_of(outcome: object) -> int:
+    """Return the status of a response, and for all else one that releases a claim.
+
+    Whatever a view raises, Http404 and its like among it, is answered as 4xx or 5xx.
+    """
+    return outcome.status_code if isinstance(outcome, HttpResponseBase) else 500
+
+
+def plain(request: object) -> HttpRequest:
+    """Return Django's own request, which the REST framework wraps in one of its."""
+    if not isinstance(request, HttpRequest):
+        request = getattr(request, "_request", None)
+    if isinstance(request, HttpRequest):
+        return request
+    msg = "webhook decorates functions whose first argument is the request"
+    raise ConfigurationError(msg)
+
+
+def existing(request: HttpRequest) -> object:
+    """Return what an adapter around this one has left on *request*."""
+    scope = cast("dict[str, Any]", getattr(request, "scope", {}))
+    return (
+        getattr(request, "port_delivery", None)
+        or request.META.get(DELIVERY_KEY)
+        or scope.get(DELIVERY_KEY)
+    )
+
+
+def remember(request: HttpRequest, delivery: Delivery) -> None:
+    """Leave *delivery* on *request*, which is proven not to be forged by a browser."""
+    vars(request).update(port_delivery=delivery, csrf_processing_done=True)
+
+
+def read_body(request: HttpRequest, limit: int) -> bytes | DeliveryError:
+    """Read the raw body, so that ``request.body`` and ``request.POST`` work after."""
+    declared = declared_length(request.META.get("CONTENT_LENGTH"))
+    if isinstance(declared, DeliveryError):
+        return declared
+    failure = check_length(declared, limit) or _open(request, declared, limit)
+    if failure is not None:
+        return failure
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        return _too_large_for_settings()
+    except RawPostDataException:
+        return UnreadableBodyError(
+            "request.POST, request.FILES or request.read() was used before the body "
+            "could be verified: use it after that, or read request.body first."
+        )
+    except Exception as error:  # noqa: BLE001  # each server has errors of its own
+        return UnreadableBodyError(
+            f"The server could not read the body ({type(error).__name__}); the "
+            "connection probably ended before it did."
+        )
+    allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if allowed is not None and len(body) > allowed:
+        # Not every version compares a body without a length.
+        return _too_large_for_settings()
+    if body and declared is None:
+        # Without it, forms are not parsed.
+        request.META["CONTENT_LENGTH"] = str(len(body))
+    return check_body(body, declared, limit)
+
+
+def _open(
+    request: HttpRequest, declared: int | None, limit: int
+) -> DeliveryError | None:
+    """Let ``request.body`` read a body of any framing, and no more than *limit*."""
+    state = vars(request)
+    environ: dict[str, Any] | None = state.get("environ")
+    if environ is None:
+        # ASGI: Django has stored the whole body already.
+        stream = state.get("_stream")
+        if stream is None or state.get("_read_started") or not stream.seekable():
+            return None
+        size = stream.seek(0, SEEK_END)
+        stream.seek(0)
+        return check_length(size, limit)
+    if declared is not None or state.get("_body"):
+        return None
+    if environ.get("wsgi.input_terminated"):
+        # Django takes the body for empty, and nothing that it did has read it.
+        for name in ("_body", "_post", "_files"):
+            state.pop(name, None)
+        stream = LimitedStream(environ["wsgi.input"], limit + 1)
+        state.update(_stream=stream, _read_started=False)
+    elif environ.get("HTTP_TRANSFER_ENCODING"):
+        return UnreadableBodyError(
+            "The WSGI server does not pass on bodies of an undeclared length."
+        )
+    return None
+
+
+def _too_large_for_settings() -> BodyTooLargeError:
+    error = BodyTooLargeError(settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0)
+    advice = "The setting DATA_UPLOAD_MAX_MEMORY_SIZE says so; raise it to accept more."
+    error.args = (f"{error} {advice}",)
+    return error
