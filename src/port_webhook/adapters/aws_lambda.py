@@ -1,0 +1,253 @@
+"""AWS Lambda: ``@webhook`` gives a handler the verified `Delivery`.
+
+::
+
+    @webhook(verifier)
+    def handler(delivery: Delivery, context: object): ...
+
+It takes the events of API Gateway (REST and HTTP APIs), of function URLs, of
+Application Load Balancers in both of their modes, and of callers who invoke the
+function themselves with ``headers`` and ``body``. For Kafka triggers there are
+`verify_kafka_event` and `handle_kafka_event`, which are loaded when they are first
+asked for: a cold start pays for what it uses.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    PortWebhookError,
+)
+from port_webhook.kernel import Endpoint, decorate, handle
+from port_webhook.kernel.lambda_event import (
+    PLAIN,
+    call,
+    open_event,
+    read_request,
+    refuse,
+    respond,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from port_webhook.delivery import Delivery
+    from port_webhook.kernel.lambda_kafka import (
+        KafkaItem,
+        handle_kafka_event,
+        verify_kafka_event,
+    )
+    from port_webhook.verifier import Verifier
+
+    Result = Mapping[str, Any] | list[Any] | str | bytes | None
+    Answer = Result | Awaitable[Result]
+    Choose = Callable[[dict[str, Any]], Verifier]
+
+__all__ = [
+    "KafkaItem",
+    "handle_kafka_event",
+    "verify_event",
+    "verify_kafka_event",
+    "webhook",
+]
+
+_KAFKA = ("KafkaItem", "handle_kafka_event", "verify_kafka_event")
+
+ArgT_co = TypeVar("ArgT_co", covariant=True)
+ContextT = TypeVar("ContextT")
+ModelT = TypeVar("ModelT")
+
+
+class Decorator(Protocol[ArgT_co]):
+    """What ``webhook(…)`` returns; it takes a handler."""
+
+    def __call__(
+        self, handler: Callable[[ArgT_co, ContextT], Answer], /
+    ) -> Callable[[Any, ContextT], dict[str, Any]]:
+        """Return the function that Lambda calls."""
+        ...
+
+
+@overload
+def webhook(
+    verifier: Verifier | Choose | None = None, /, *, model: None = None
+) -> Decorator[Delivery]: ...
+@overload
+def webhook(
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+) -> Decorator[ModelT]: ...
+@overload
+def webhook(
+    handler: Callable[[Delivery, ContextT], Answer], /
+) -> Callable[[Any, ContextT], dict[str, Any]]: ...
+def webhook(
+    verifier: object = None, /, *, model: type[Any] | None = None
+) -> Callable[..., Any]:
+    """Let a handler see verified deliveries only.
+
+    A request that fails is answered in the shape of its event without calling the
+    handler: 401, 400, 413, 422, or what a replay store says. What the handler
+    returns becomes a proxy response: a dict or a list as JSON, text, bytes, None, or
+    a full response, which is a dict with ``statusCode``. What it raises is raised,
+    so that Lambda reports it, and the request may run again.
+
+    An asynchronous handler runs in an event loop of its own. Lambda freezes the
+    process between two invocations: a loop that outlived its invocation would carry
+    forgotten tasks and dead connections into the next one.
+
+    Args:
+        verifier: A `Verifier`, or a function that takes the event and returns one.
+            Without it, and as bare ``@webhook``, the environment is read when the
+            first request comes.
+        model: Parse the payload into this and pass it instead of the delivery; see
+            `Delivery.parse`.
+
+    Raises:
+        ConfigurationError: The verifier's replay store is asynchronous, which
+            Lambda's synchronous call cannot await. The decorated function raises it
+            for the event of a queue or a stream, and for a result that is no answer.
+    """
+
+    def make(handler: Callable[..., Any], target: object) -> Callable[..., Any]:
+        serve = _serving(handler, target, model)
+        return serve if handler is verifier else _raising(serve)
+
+    decorated = decorate(verifier, make)
+    # Bare, it was given a handler, and decorate put a frame of its own around it.
+    return _raising(decorated) if hasattr(decorated, "__wrapped__") else decorated
+
+
+def verify_event(
+    event: Mapping[str, Any],
+    verifier: Verifier,
+    *,
+    received_at: float | datetime | None = None,
+) -> Delivery:
+    """Verify the event of one HTTP request.
+
+    Args:
+        event: What Lambda passed to the handler.
+        verifier: With a replay store, it claims and commits at once.
+        received_at: As for `Verifier.verify`.
+
+    Raises:
+        UnreadableBodyError: *event* is not that of an HTTP request, or its body is
+            not in the encoding that it declares.
+        VerificationError: As for `Verifier.verify`.
+        ReplayError: As for `Verifier.verify`.
+        ConfigurationError: *event* is that of a queue or a stream, *received_at* is
+            not valid, or the replay store is asynchronous.
+    """
+    outcome = _verify(event, verifier, received_at)
+    del event
+    if isinstance(outcome, PortWebhookError):
+        raise outcome
+    return outcome
+
+
+def __getattr__(name: str) -> object:
+    """Load the part for Kafka triggers when one of its names is first asked for."""
+    if name in _KAFKA:
+        from port_webhook.kernel import lambda_kafka
+
+        return getattr(lambda_kafka, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the late names too."""
+    return sorted({*globals(), *__all__})
+
+
+def _raising(serve: Callable[..., Any]) -> Callable[..., Any]:
+    """Raise the error that *serve* returns, once the event is no local any more."""
+
+    @wraps(serve)
+    def wrapper(*args: Any) -> Any:  # noqa: ANN401  # what serve returns
+        outcome = serve(*args)
+        del args
+        if isinstance(outcome, ConfigurationError):
+            raise outcome
+        return outcome
+
+    return wrapper
+
+
+def _serving(
+    handler: Callable[..., Any], verifier: object, model: type[Any] | None
+) -> Callable[..., dict[str, Any] | ConfigurationError]:
+    endpoint = Endpoint["dict[str, Any]"](verifier, model, synchronous=True)
+
+    @wraps(handler)
+    def serve(event: Any, context: Any) -> dict[str, Any] | ConfigurationError:  # noqa: ANN401  # Lambda's
+        return _serve(endpoint, handler, event, context)
+
+    return serve
+
+
+def _serve(
+    endpoint: Endpoint[dict[str, Any]],
+    handler: Callable[..., Any],
+    event: Any,  # noqa: ANN401  # whatever the function was invoked with
+    context: object,
+) -> dict[str, Any] | ConfigurationError:
+    try:
+        verifier = endpoint.verifier_for(event)
+    except ConfigurationError as error:
+        # Its traceback would show the event.
+        return error.with_traceback(None)
+    request = open_event(event)
+    if isinstance(request, ConfigurationError):
+        return request
+    if isinstance(request, DeliveryError):
+        verifier.reject(request)
+        return refuse(request, PLAIN)
+
+    def run(delivery: Delivery) -> dict[str, Any] | ConfigurationError:
+        try:
+            argument = endpoint.argument(delivery)
+        except ConfigurationError as error:
+            return error.with_traceback(None)
+        return respond(call(handler, argument, context), request)
+
+    answer = handle(
+        verifier,
+        request.headers or [],
+        existing=event,
+        read=lambda limit: read_request(request, limit),
+        run=run,
+        status_of=_status_of,
+    )
+    return refuse(answer, request) if isinstance(answer, DeliveryError) else answer
+
+
+def _status_of(outcome: dict[str, Any] | BaseException) -> int:
+    """Return the status of an answer; to the caller, anything else is an error."""
+    return 500 if isinstance(outcome, BaseException) else outcome["statusCode"]
+
+
+def _verify(
+    event: object, verifier: Verifier, received_at: float | datetime | None
+) -> Delivery | PortWebhookError:
+    request = open_event(event)
+    if isinstance(request, ConfigurationError):
+        return request
+    if isinstance(request, DeliveryError):
+        verifier.reject(request)
+        return request
+    headers = request.headers or []
+    try:
+        received_at = verifier.check_headers(headers, received_at=received_at)
+        body = read_request(request, verifier.max_body_bytes)
+        if isinstance(body, DeliveryError):
+            verifier.reject(body)
+            return body
+        return verifier.verify(body, headers, received_at=received_at)
+    except PortWebhookError as error:
+        return error.with_traceback(None)

@@ -1,0 +1,292 @@
+"""AWS Lambda with a Kafka trigger: one event holds records of several partitions.
+
+Import its names from ``port_webhook.adapters.aws_lambda``, of which this is a part.
+
+A record that fails verification counts as done: it is logged, and no retry makes it
+valid. A record whose handler fails is reported in ``batchItemFailures``, and so is
+one that could not be claimed. Lambda then sends the partition again from that record
+on, so the later records of the partition are left for that time.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+
+from port_webhook import log
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    DeliveryInProgressError,
+    PayloadError,
+    PortWebhookError,
+    ReplayStoreError,
+)
+from port_webhook.kernel.kafka_message import hand_over
+from port_webhook.kernel.lambda_event import call, decode_base64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from port_webhook.delivery import Delivery
+    from port_webhook.verifier import Verifier
+
+    Failure = dict[str, dict[str, str | int]]
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT")
+
+# Later times, in milliseconds, are beyond what a Verifier takes: the year 5138.
+_LAST_TIME = 10**14
+
+
+class KafkaItem(NamedTuple):
+    """One record of a trigger, verified: it has a delivery or an error.
+
+    Attributes:
+        topic: The topic of the record.
+        partition: The number of the partition.
+        offset: The place in the partition.
+        received_at: The record's own time in seconds since the epoch; None if it
+            has none.
+        delivery: The delivery, if the record is authentic.
+        error: Why there is none.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    received_at: float | None
+    delivery: Delivery | None
+    error: DeliveryError | None
+
+    @property
+    def failure(self) -> Failure:
+        """What to list in ``batchItemFailures`` for Lambda to send it again."""
+        return _failure(self.topic, self.partition, self.offset)
+
+
+class _Record(NamedTuple):
+    place: tuple[str, int, int]
+    received_at: float | None
+    value: object
+
+
+def verify_kafka_event(event: Mapping[str, Any], verifier: Verifier) -> list[KafkaItem]:
+    """Verify each record of a Kafka trigger's event.
+
+    Each record's own time is taken as the time it was received. With a replay store
+    a record is claimed and committed at once; `handle_kafka_event` commits it after
+    its handler.
+
+    Args:
+        event: What Lambda passed to the handler, of Amazon MSK or of a self-managed
+            cluster.
+        verifier: Its ``max_body_bytes`` bounds each message.
+
+    Returns:
+        An item for each record, in the order of the event.
+
+    Raises:
+        ConfigurationError: *event* is not that of a Kafka trigger, or the replay
+            store is asynchronous.
+    """
+    items = _verify_all(event, verifier)
+    del event
+    if isinstance(items, PortWebhookError):
+        raise items
+    return items
+
+
+@overload
+def handle_kafka_event(
+    event: Mapping[str, Any],
+    verifier: Verifier,
+    handler: Callable[[Delivery], object],
+    *,
+    model: None = None,
+) -> dict[str, Any]: ...
+@overload
+def handle_kafka_event(
+    event: Mapping[str, Any],
+    verifier: Verifier,
+    handler: Callable[[ModelT], object],
+    *,
+    model: type[ModelT],
+) -> dict[str, Any]: ...
+def handle_kafka_event(
+    event: Mapping[str, Any],
+    verifier: Verifier,
+    handler: Callable[[Any], object],
+    *,
+    model: type[Any] | None = None,
+) -> dict[str, Any]:
+    """Verify and handle the records of a Kafka trigger's event, one after another.
+
+    With a replay store a record is committed when its handler ends, and released
+    when it raises. The exception is logged by its type and place, since its message
+    may quote the payload; a handler that wants more logged catches it itself.
+
+    The event source mapping must have ``ReportBatchItemFailures`` among its function
+    response types. Without it Lambda takes any answer for a success.
+
+    Args:
+        event: As for `verify_kafka_event`.
+        verifier: As for `verify_kafka_event`.
+        handler: Called with each delivery; it may be asynchronous. What it returns
+            is dropped.
+        model: Parse the payload into this and pass it instead of the delivery; a
+            payload that is not the model counts as done.
+
+    Returns:
+        What the Lambda function returns: ``{"batchItemFailures": […]}``, with the
+        first failed record of each partition.
+
+    Raises:
+        ConfigurationError: *event* is not that of a Kafka trigger, or the replay
+            store is asynchronous.
+    """
+
+    def run(delivery: Delivery) -> None:
+        call(handler, delivery if model is None else delivery.parse(model))
+
+    failures = _handle_all(event, verifier, run)
+    del event
+    if isinstance(failures, PortWebhookError):
+        raise failures
+    return {"batchItemFailures": failures}
+
+
+def _verify_all(
+    event: object, verifier: Verifier
+) -> list[KafkaItem] | PortWebhookError:
+    partitions = _open(event, verifier)
+    if isinstance(partitions, ConfigurationError):
+        return partitions
+    items: list[KafkaItem] = []
+    for record in chain.from_iterable(partitions):
+        outcome = _hand_over(verifier.verify, record, verifier)
+        if isinstance(outcome, DeliveryError):
+            items.append(KafkaItem(*record.place, record.received_at, None, outcome))
+        elif isinstance(outcome, PortWebhookError):
+            return outcome
+        else:
+            items.append(KafkaItem(*record.place, record.received_at, outcome, None))
+    return items
+
+
+def _handle_all(
+    event: object, verifier: Verifier, run: Callable[[Delivery], None]
+) -> list[Failure] | PortWebhookError:
+    partitions = _open(event, verifier)
+    if isinstance(partitions, ConfigurationError):
+        return partitions
+    failures: list[Failure] = []
+    for records in partitions:
+        for record in records:
+            done = _handle(record, verifier, run)
+            if isinstance(done, PortWebhookError):
+                return done
+            if not done:
+                failures.append(_failure(*record.place))
+                break
+    return failures
+
+
+def _handle(
+    record: _Record, verifier: Verifier, run: Callable[[Delivery], None]
+) -> bool | PortWebhookError:
+    """Verify and handle one record; return whether it is done."""
+    reception = _hand_over(verifier.receive, record, verifier)
+    if isinstance(reception, PortWebhookError):
+        return True if isinstance(reception, DeliveryError) else reception
+    try:
+        delivery = reception.__enter__()
+    except DeliveryError as error:
+        return not isinstance(error, DeliveryInProgressError | ReplayStoreError)
+    except PortWebhookError as error:
+        return error.with_traceback(None)
+    try:
+        run(delivery)
+    except PayloadError as error:
+        reception.__exit__(PayloadError, error, None)
+        return True
+    except BaseException as error:
+        reception.__exit__(type(error), error, None)
+        if not isinstance(error, Exception):
+            raise
+        _log_failure(record, error)
+        return False
+    try:
+        reception.__exit__(None, None, None)
+    except ReplayStoreError:
+        return False
+    return True
+
+
+def _hand_over(
+    method: Callable[..., T], record: _Record, verifier: Verifier
+) -> T | PortWebhookError:
+    """Call a *method* of *verifier* with what the record holds, or return an error."""
+    message = decode_base64(record.value, verifier.max_body_bytes)
+    if isinstance(message, DeliveryError):
+        verifier.reject(message)
+        return message
+    return hand_over(method, message, verifier, record.received_at)
+
+
+def _log_failure(record: _Record, error: Exception) -> None:
+    from traceback import walk_tb
+
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    topic, partition, offset = record.place
+    kind = type(error).__name__
+    log.write(
+        log.ERROR,
+        f"The handler raised {kind} at {frame.f_code.co_filename}:{line} for record "
+        f"{offset} of {topic}-{partition}; Lambda will send it again.",
+        "handler_failed",
+        error=kind,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+    )
+
+
+def _failure(topic: str, partition: int, offset: int) -> Failure:
+    # AWS, "Configuring error handling controls for Kafka event sources": the
+    # partition is the key under which the event lists the record.
+    where: dict[str, str | int] = {
+        "partition": f"{topic}-{partition}",
+        "offset": offset,
+    }
+    return {"itemIdentifier": where}
+
+
+def _open(
+    event: object, verifier: Verifier
+) -> list[list[_Record]] | ConfigurationError:
+    """Return the records of each partition in *event*."""
+    if verifier.is_async:
+        return ConfigurationError("Lambda needs a synchronous replay store")
+    try:
+        if isinstance(event, Mapping):
+            partitions = cast("Mapping[str, Any]", event)["records"].values()
+            return [[_read_record(each) for each in records] for records in partitions]
+    except Exception:  # noqa: BLE001, S110  # whatever an event of another shape raises
+        pass
+    return ConfigurationError("The event is not that of a Kafka trigger")
+
+
+def _read_record(record: dict[str, Any]) -> _Record:
+    """Read one record; raise anything if it is not one."""
+    topic, partition, offset = (record[key] for key in ("topic", "partition", "offset"))
+    for number in (partition, offset):
+        operator.index(number)
+    stamp = record.get("timestamp")
+    received_at = None
+    if type(stamp) is int and 0 <= stamp < _LAST_TIME:
+        received_at = stamp / 1e3
+    return _Record((topic, partition, offset), received_at, record.get("value"))
