@@ -1,0 +1,127 @@
+"""The senders' half of secret inputs: what Port and your users' browsers encrypt."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from port_webhook.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Plaintext = str | Mapping[str, Any] | Sequence[Any]
+
+_KEY_BYTES = 32
+_SECRET_IV_BYTES = 16
+_CLIENT_SIDE_IV_BYTES = 12
+
+
+def encrypt_secret(plaintext: Plaintext, client_secret: str | bytes) -> str:
+    """Encrypt an input as Port does: the counterpart of `decrypt_secret`.
+
+    Args:
+        plaintext: Text, or an object or a list, which is encrypted as its JSON.
+        client_secret: A client secret, ASCII, at least 32 bytes.
+
+    Returns:
+        Base64 of a random IV, the ciphertext and the tag.
+
+    Raises:
+        ConfigurationError: *plaintext* is neither text nor JSON, or *client_secret*
+            is not as above.
+    """
+    result = _encrypt_secret(plaintext, client_secret)
+    del plaintext, client_secret
+    if isinstance(result, ConfigurationError):
+        raise result
+    return result
+
+
+def encrypt_client_side(
+    plaintext: Plaintext, key: str | bytes | RSAPublicKey | RSAPrivateKey
+) -> str:
+    """Encrypt an input for the holder of a key: see `decrypt_client_side`.
+
+    Args:
+        plaintext: Text, or an object or a list, which is encrypted as its JSON.
+        key: The RSA public key, PEM text or bytes; or a key object, of which a
+            private one stands for its public half.
+
+    Returns:
+        Base64 of a random IV, the wrapped key, the ciphertext and the tag.
+
+    Raises:
+        ConfigurationError: *plaintext* is neither text nor JSON, or *key* is no RSA
+            key.
+    """
+    result = _encrypt_client_side(plaintext, key)
+    del plaintext, key
+    if isinstance(result, ConfigurationError):
+        raise result
+    return result
+
+
+def _encrypt_secret(plaintext: object, secret: object) -> str | ConfigurationError:
+    key = secret.encode("utf-8", "ignore") if isinstance(secret, str) else secret
+    if not isinstance(key, bytes) or not key.isascii() or len(key) < _KEY_BYTES:
+        return ConfigurationError("client_secret must be ASCII, at least 32 bytes")
+    data = _to_bytes(plaintext)
+    if isinstance(data, ConfigurationError):
+        return data
+    iv = os.urandom(_SECRET_IV_BYTES)
+    sealed = AESGCM(key[:_KEY_BYTES]).encrypt(iv, data, None)
+    return b64encode(iv + sealed).decode("ascii")
+
+
+def _encrypt_client_side(plaintext: object, key: object) -> str | ConfigurationError:
+    public = _load_public_key(key)
+    data = _to_bytes(plaintext)
+    if isinstance(public, ConfigurationError):
+        return public
+    if isinstance(data, ConfigurationError):
+        return data
+    iv = os.urandom(_CLIENT_SIDE_IV_BYTES)
+    aes_key = os.urandom(_KEY_BYTES)
+    oaep = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
+    wrapped = public.encrypt(aes_key, oaep)
+    sealed = AESGCM(aes_key).encrypt(iv, data, None)
+    return b64encode(iv + wrapped + sealed).decode("ascii")
+
+
+def _to_bytes(plaintext: object) -> bytes | ConfigurationError:
+    try:
+        if isinstance(plaintext, str):
+            return plaintext.encode("utf-8")
+        # As JavaScript prints it.
+        text = json.dumps(
+            plaintext, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        return text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError):
+        return ConfigurationError("plaintext must be text or JSON")
+
+
+def _load_public_key(key: object) -> RSAPublicKey | ConfigurationError:
+    if isinstance(key, RSAPrivateKey):
+        return key.public_key()
+    found = key
+    if isinstance(key, str | bytes):
+        try:
+            pem = key.encode("utf-8") if isinstance(key, str) else key
+            found = load_pem_public_key(pem)
+        except (ValueError, UnsupportedAlgorithm):
+            found = None
+    if isinstance(found, RSAPublicKey):
+        return found
+    return ConfigurationError("key must be an RSA key: PEM, or a key object")

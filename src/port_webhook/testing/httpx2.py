@@ -1,0 +1,45 @@
+"""httpx2: an `httpx2.Auth` that signs the bodies that a client sends.
+
+httpx2.post(url, json=action_invocation(), auth=SigningAuth(secret))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from port_webhook.signature import SIGNATURE_HEADER
+from port_webhook.testing.signing import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+class SigningAuth(httpx2.Auth):
+    """Signs as Port does, for `httpx2.Client` and `httpx2.AsyncClient`.
+
+    A request that has a signature already is sent as it is.
+
+    Args:
+        secret: The client secret that the receiver verifies with.
+        clock: Returns the time in seconds since the epoch; the real time if None.
+
+    Raises:
+        ConfigurationError: *secret* or *clock* is not valid.
+    """
+
+    requires_request_body = True
+
+    def __init__(  # noqa: D107  # described above
+        self, secret: str | bytes, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        self._signer = Signer(secret, clock=clock)
+
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Sign *request*."""
+        if SIGNATURE_HEADER not in request.headers:
+            request.headers.update(self._signer.headers(request.content))
+        yield request
