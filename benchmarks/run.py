@@ -1,0 +1,17 @@
+"""Print every measurement; `make bench` runs this.
+
+Each figure is a ratio within one run, because a machine's speed drifts and an
+absolute time says little about another one.
+"""
+
+from __future__ import annotations
+
+import parsing
+import replay
+import verification
+from rich.console import Console
+
+console = Console(width=None if Console().is_terminal else 140)
+for module in (verification, parsing, replay):
+    for table in module.report():
+        console.print(table)

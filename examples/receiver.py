@@ -1,0 +1,72 @@
+"""A Flask service that receives what Port sends; `make demo` starts it.
+
+It prints its URL, then one JSON line for each delivery: what the library's logger
+says of it. Run it alone with ``PORT_CLIENT_SECRET`` set to see deliveries of your own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from port_webhook import Delivery, Verifier
+from port_webhook.adapters.flask import webhook
+from port_webhook.replay.memory import MemoryReplayStore
+
+app = Flask(__name__)
+
+# PORT_CLIENT_SECRET, and PORT_CLIENT_SECRET_PREVIOUS while a rotation lasts.
+direct = Verifier.from_env()
+agent = Verifier.from_env(agent=True)
+once = Verifier.from_env(replay_store=MemoryReplayStore(single_process=True))
+
+
+@app.post("/port")
+@webhook(direct)
+def port(delivery: Delivery) -> dict[str, str | None]:
+    """Receive what Port sends itself."""
+    return {"run": delivery.run_id}
+
+
+@app.post("/agent")
+@webhook(agent)
+def forwarded(delivery: Delivery) -> dict[str, str | None]:
+    """Receive what Port's execution agent forwards, too."""
+    return {"run": delivery.run_id}
+
+
+@app.post("/once")
+@webhook(once)
+def run_once(delivery: Delivery) -> dict[str, str | None]:
+    """Run each signed request once."""
+    return {"run": delivery.run_id}
+
+
+class JsonLines(logging.Formatter):
+    """Print a record of the library as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Keep the fields that start with ``port_``."""
+        fields = {k: v for k, v in vars(record).items() if k.startswith("port_")}
+        return json.dumps({"message": record.getMessage(), **fields})
+
+
+def main() -> None:
+    """Serve on a free port of the loopback interface until interrupted."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("port_webhook")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
