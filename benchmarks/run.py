@@ -6,12 +6,14 @@ absolute time says little about another one.
 
 from __future__ import annotations
 
+# The stores come before the adapters: both need Django, and only they its tables.
+import adapters
 import parsing
 import replay
 import verification
 from rich.console import Console
 
 console = Console(width=None if Console().is_terminal else 140)
-for module in (verification, parsing, replay):
+for module in (verification, parsing, replay, adapters):
     for table in module.report():
         console.print(table)
