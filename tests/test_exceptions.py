@@ -242,11 +242,11 @@ def test_a_timestamp_error_tells_the_age_and_its_bounds():
     error = TimestampError(301.4, 300, 60)
 
     assert (error.age, error.max_age, error.max_future) == (301.4, 300, 60)
-    assert "is 301 s old; at most 300 s are accepted" in str(error)
+    assert "is 301.4 s old; at most 300 s (max_age) are accepted" in str(error)
 
 
 def test_a_timestamp_error_tells_how_far_ahead_it_lies():
-    assert "lies 61 s ahead; at most 60 s are accepted" in str(
+    assert "lies 61.0 s ahead; at most 60 s (max_future) are accepted" in str(
         TimestampError(-61, 300, 60)
     )
 
@@ -262,7 +262,14 @@ def test_a_size_error_names_the_limit():
     error = BodyTooLargeError(1024)
 
     assert error.limit == 1024
-    assert "1024 bytes" in str(error)
+    assert "1024 bytes; max_body_bytes sets it" in str(error)
+
+
+def test_a_size_error_of_the_agents_form_says_that_the_body_as_it_came_was_tried():
+    error = BodyTooLargeError(1024, option="agent_max_bytes")
+
+    assert "matches no signature as it came" in str(error)
+    assert "1024 bytes; agent_max_bytes sets it" in str(error)
 
 
 def test_a_payload_error_names_the_field():

@@ -806,7 +806,7 @@ class TestRecords:
         (record,) = records
         assert record.name == "port_webhook"
         assert record.levelno == logging.DEBUG
-        assert record.getMessage() == "Port delivery verified"
+        assert record.getMessage() == "Port delivery verified via port"
         assert record.port_event == "verified"
         assert (record.port_via, record.port_secret_index) == ("port", 0)
 

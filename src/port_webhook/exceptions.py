@@ -167,10 +167,10 @@ class TimestampError(_UnauthorizedError):
         self.max_future = max_future
         if age < 0:
             self.code = "timestamp_in_future"
-            problem = f"lies {-age:.0f} s ahead; at most {max_future:g} s"
+            problem = f"lies {-age:.1f} s ahead; at most {max_future:g} s (max_future)"
         else:
             self.code = "timestamp_too_old"
-            problem = f"is {age:.0f} s old; at most {max_age:g} s"
+            problem = f"is {age:.1f} s old; at most {max_age:g} s (max_age)"
         super().__init__(
             f"The timestamp {problem} are accepted. If the delivery is new, "
             "check this machine's clock."
@@ -202,10 +202,16 @@ class BodyTooLargeError(VerificationError):
     http_status: ClassVar[int] = 413
     http_body: ClassVar[bytes] = b'{"error": "content_too_large"}'
 
-    def __init__(self, limit: int) -> None:
-        """Name the *limit*, in bytes."""
+    def __init__(self, limit: int, *, option: str = "max_body_bytes") -> None:
+        """Name the *limit*, in bytes, and the *option* or setting that sets it."""
         self.limit = limit
-        super().__init__(f"The body is larger than the limit of {limit} bytes.")
+        problem = f"is larger than the limit of {limit} bytes"
+        if option == "agent_max_bytes":
+            problem = (
+                "matches no signature as it came, and to look for the agent's form "
+                f"it {problem}"
+            )
+        super().__init__(f"The body {problem}; {option} sets it.")
 
 
 class ReplayError(DeliveryError):

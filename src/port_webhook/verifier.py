@@ -406,7 +406,7 @@ class Verifier:
         level = log.INFO if index else log.DEBUG
         # Asked first, because this is the path of every delivery.
         if log.get_logger().isEnabledFor(level):
-            message = "Port delivery verified"
+            message = f"Port delivery verified via {delivery.via}"
             if index:
                 message += f" with previous secret {index}"
             log.write(level, message, "verified", via=delivery.via, secret_index=index)
@@ -484,7 +484,10 @@ class Verifier:
             # A mapping whose result is null is sent as nothing and signed as null.
             yield "agent", b"null"
         elif len(raw) > self._agent_max_bytes:
-            yield "agent", BodyTooLargeError(self._agent_max_bytes)
+            yield (
+                "agent",
+                BodyTooLargeError(self._agent_max_bytes, option="agent_max_bytes"),
+            )
         else:
             from port_webhook.canonical import compact
 

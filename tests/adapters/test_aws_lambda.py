@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +189,12 @@ class AsyncStore:
     async def commit(self, key, owner, ttl): ...
 
     async def release(self, key, owner): ...
+
+
+class Unfinished(pydantic.BaseModel):
+    """A model that pydantic can only find out to be useless when it is used."""
+
+    thing: NobodyDefinedThis  # type: ignore[name-defined]  # noqa: F821  # on purpose
 
 
 class HiddenAsyncStore(Store):
@@ -867,10 +874,14 @@ class TestWebhook:
 
         assert handler(signed_event(body=b"{"), CONTEXT)["statusCode"] == 422
 
-    def test_refuses_a_model_that_is_none_without_showing_the_payload(self):
+    def test_refuses_what_is_no_model_when_it_is_set_up(self):
+        with pytest.raises(ConfigurationError, match="int is not a model"):
+            webhook(make_verifier(), model=int)(print)
+
+    def test_refuses_a_model_that_cannot_be_used_without_showing_the_payload(self):
         store = Store()
 
-        @webhook(make_verifier(replay_store=store), model=int)
+        @webhook(make_verifier(replay_store=store), model=Unfinished)
         def handler(number, context): ...
 
         with pytest.raises(ConfigurationError) as caught:

@@ -279,7 +279,7 @@ def test_a_decorated_view_keeps_its_name(app):
 
 def test_a_wrong_verifier_is_refused_when_it_is_set_up():
     wrong: Any = SECRET
-    with pytest.raises(ConfigurationError, match="webhook takes a Verifier"):
+    with pytest.raises(ConfigurationError, match="takes a Verifier"):
         webhook(wrong)(lambda delivery: "")
 
 

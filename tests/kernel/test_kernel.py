@@ -11,6 +11,8 @@ import pytest
 from port_webhook import (
     BodyTooLargeError,
     ConfigurationError,
+    CustomPayload,
+    Delivery,
     DeliveryError,
     DeliveryInProgressError,
     DuplicateDeliveryError,
@@ -170,9 +172,9 @@ def test_an_endpoint_reads_the_environment_once_and_not_before_it_must(monkeypat
     assert endpoint.verifier_for("another") is first
 
 
-@pytest.mark.parametrize("wrong", ["a secret", b"a secret", 1, object()])
+@pytest.mark.parametrize("wrong", ["a secret", b"a secret", 1, object(), Verifier])
 def test_an_endpoint_refuses_what_is_neither_a_verifier_nor_a_function(wrong):
-    with pytest.raises(ConfigurationError, match="webhook takes a Verifier") as caught:
+    with pytest.raises(ConfigurationError, match="takes a Verifier") as caught:
         Endpoint[Any](wrong, None, synchronous=True)
     assert "a secret" not in str(caught.value)
 
@@ -208,13 +210,16 @@ def test_a_view_gets_the_delivery_unless_there_is_a_model():
     )
 
 
-def test_a_view_gets_the_model(monkeypatch):
-    class Model: ...
+def test_a_view_gets_the_model():
+    endpoint = Endpoint[Any](None, CustomPayload, synchronous=True)
+    argument = endpoint.argument(make().verify(BODY, HEADERS))
+    assert isinstance(argument, CustomPayload)
 
-    delivery = make().verify(BODY, HEADERS)
-    monkeypatch.setattr(type(delivery), "parse", lambda self, model: model())
-    argument = Endpoint[Any](None, Model, synchronous=True).argument(delivery)
-    assert isinstance(argument, Model)
+
+@pytest.mark.parametrize("model", [int, "ActionInvocation", Delivery, object()])
+def test_an_endpoint_refuses_what_is_no_model_when_it_is_set_up(model):
+    with pytest.raises(ConfigurationError, match="is not a model"):
+        Endpoint[Any](make(), model, synchronous=True)
 
 
 # --- The ways of writing @webhook ---------------------------------------------------
@@ -232,6 +237,10 @@ def wrapping(view, verifier):
 
 def view_of_any(*args, **kwargs):
     return (args, kwargs)
+
+
+def test_webhook_takes_a_class_for_a_mistake_and_not_for_a_view():
+    assert decorate(CustomPayload, wrapping)(view_of_any)() == (CustomPayload, ((), {}))
 
 
 def test_webhook_with_a_verifier_returns_a_decorator():

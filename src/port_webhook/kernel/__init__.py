@@ -49,7 +49,7 @@ class Endpoint(Generic[RequestT]):
 
     Raises:
         ConfigurationError: *verifier* is none of these, or its store is asynchronous
-            and the framework is not.
+            and the framework is not; or nothing can be parsed into *model*.
     """
 
     def __init__(  # noqa: D107  # described above
@@ -59,6 +59,12 @@ class Endpoint(Generic[RequestT]):
         *,
         synchronous: bool,
     ) -> None:
+        if model is not None:
+            from port_webhook.models.loading import check_model
+
+            unusable = check_model(model)
+            if unusable is not None:
+                raise unusable
         self._model = model
         self._synchronous = synchronous
         self._choose: Callable[[RequestT], object]
@@ -67,10 +73,10 @@ class Endpoint(Generic[RequestT]):
         elif isinstance(verifier, Verifier):
             self._accept(verifier)
             self._choose = lambda _: verifier
-        elif callable(verifier):
+        elif callable(verifier) and not isinstance(verifier, type):
             self._choose = verifier
         else:
-            msg = "webhook takes a Verifier, or a function that returns one"
+            msg = "An adapter takes a Verifier, or a function that returns one"
             raise ConfigurationError(msg)
 
     @cached_property
@@ -94,7 +100,7 @@ class Endpoint(Generic[RequestT]):
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
-            msg = "The function given to webhook did not return a Verifier"
+            msg = "The function that chooses a verifier did not return a Verifier"
             raise ConfigurationError(msg)
         if self._synchronous and verifier.is_async:
             msg = "A synchronous framework needs a synchronous replay store"
@@ -115,7 +121,7 @@ def decorate(
         target: The argument of ``webhook``.
         make: Called with a view and the verifier argument; returns the wrapper.
     """
-    if target is None or isinstance(target, Verifier) or not callable(target):
+    if target is None or isinstance(target, Verifier | type) or not callable(target):
 
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
             return make(view, target)

@@ -166,22 +166,35 @@ def _kind(model: Any) -> str | None:
     return None
 
 
-def _find_reader(model: Any) -> Reader | ConfigurationError:
-    """Return what reads JSON as *model*."""
-    name = getattr(get_origin(model) or model, "__name__", type(model).__name__)
-    kind = _kind(model)
-    if kind == "msgspec":
-        return _msgspec_reader(model, name)
+def check_model(model: Any) -> ConfigurationError | None:
+    """Say why nothing could be loaded as *model*, before there is anything to load."""
+    origin = get_origin(model) or model
+    if isinstance(origin, type) and issubclass(origin, Model):
+        return None
+    kind, name = _kind(model), _name(model)
     if kind is None:
         return ConfigurationError(
             f"{name} is not a model of port_webhook, a pydantic model, a TypedDict, a "
             "dataclass or a msgspec struct"
         )
-    if not _has_pydantic():
+    if kind == "pydantic" and not _has_pydantic():
         return ConfigurationError(
             f"{name} is read through pydantic 2, which is not installed"
         )
-    return _pydantic_reader(model, name)
+    return None
+
+
+def _name(model: Any) -> str:
+    return getattr(get_origin(model) or model, "__name__", type(model).__name__)
+
+
+def _find_reader(model: Any) -> Reader | ConfigurationError:
+    """Return what reads JSON as *model*."""
+    error = check_model(model)
+    if error is not None:
+        return error
+    read = _msgspec_reader if _kind(model) == "msgspec" else _pydantic_reader
+    return read(model, _name(model))
 
 
 def _has_pydantic() -> bool:

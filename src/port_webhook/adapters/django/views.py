@@ -407,7 +407,5 @@ def _open(
 
 
 def _too_large_for_settings() -> BodyTooLargeError:
-    error = BodyTooLargeError(settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0)
-    advice = "The setting DATA_UPLOAD_MAX_MEMORY_SIZE says so; raise it to accept more."
-    error.args = (f"{error} {advice}",)
-    return error
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+    return BodyTooLargeError(limit, option="the setting DATA_UPLOAD_MAX_MEMORY_SIZE")
