@@ -42,7 +42,7 @@ matrix: $(VENV)/.stamp-matrix ## Run the tests on each Python that is found
 lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 	$(BIN)/python -m nox -s lowest
 
-bench: $(VENV)/.stamp-bench ## Measure verification beside its peers
+bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
 
 clean: ## Remove every environment, cache and build

