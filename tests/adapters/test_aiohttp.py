@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from port_webhook import (
     ConfigurationError,
+    CustomPayload,
     PayloadError,
     UnreadableBodyError,
     Verifier,
@@ -188,6 +189,41 @@ async def test_a_verifier_is_chosen_by_the_request(start):
     assert (await send(client, **{"x-org": "b"})).status == 401
 
 
+async def test_an_asynchronous_function_may_choose_the_verifier(start):
+    async def choose(request):
+        return make()
+
+    @webhook(choose)
+    async def handler(request, delivery):
+        return web.Response(text=delivery.run_id)
+
+    assert await (await send(await start(handler))).text() == "r_1"
+
+
+async def test_a_handler_may_be_synchronous(start):
+    store = Store()
+
+    @webhook(make(replay_store=store))
+    def handler(request, delivery):
+        return web.Response(text=delivery.run_id)
+
+    assert await (await send(await start(handler))).text() == "r_1"
+    assert store.steps == ["claim", "commit"]
+
+
+def test_a_class_is_refused_when_it_is_decorated():
+    class Hooks(web.View): ...
+
+    with pytest.raises(ConfigurationError, match="decorate the methods"):
+        webhook(make())(Hooks)
+
+
+async def test_a_function_that_gets_no_request_is_an_error_that_says_so():
+    handler: Any = webhook(make())(refuse)
+    with pytest.raises(ConfigurationError, match="take a request"):
+        await handler("no request")
+
+
 def test_a_verifier_that_is_none_is_refused():
     with pytest.raises(ConfigurationError):
         webhook("secret")(refuse)  # type: ignore[call-overload]  # the point
@@ -315,6 +351,15 @@ async def test_a_content_encoding_is_415(start, encoding, records):
     assert [record.port_http_status for record in records] == [415]
 
 
+@pytest.mark.parametrize("order", [("identity", "gzip"), ("gzip", "identity")])
+async def test_a_second_content_encoding_does_not_hide_the_first(start, order):
+    client = await start(webhook(make())(refuse))
+    headers = [*signed().items(), *(("content-encoding", each) for each in order)]
+    body = gzip.compress(BODY)
+    answer = await client.post("/port", data=body, headers=headers, compress=False)
+    assert answer.status == 415
+
+
 async def test_an_unsigned_content_encoding_is_401(start):
     client = await start(webhook(make())(refuse))
     answer = await send(client, headers={}, **{"content-encoding": "gzip"})
@@ -381,6 +426,18 @@ async def test_a_body_that_was_read_and_lost_is_400(start):
 
     client = await start(webhook(make())(refuse), middlewares=[losing])
     assert (await send(client)).status == 400
+    assert (await send(client, chunks(), headers=signed())).status == 400
+
+
+async def test_a_chunked_body_of_which_a_part_was_read_is_400(start, records):
+    @web.middleware
+    async def losing(request, handler):
+        await request.content.read(3)
+        return await handler(request)
+
+    client = await start(webhook(make())(refuse), middlewares=[losing])
+    assert (await send(client, chunks(), headers=signed())).status == 400
+    assert "took a part of request.content" in records[0].getMessage()
 
 
 async def test_an_exception_is_the_handlers_own(start):
@@ -554,6 +611,38 @@ async def test_a_second_decorator_reuses_the_delivery(start):
     assert await (await send(await start(outer))).text() == "r_1"
     assert len(verified) == 1
     assert store.steps == ["claim", "commit"]
+
+
+async def test_stacked_decorators_pass_their_deliveries_in_order(start):
+    store = Store()
+    verifier = make(replay_store=store)
+
+    class Hooks(web.View):
+        @webhook(verifier)
+        @webhook(verifier, model=CustomPayload)
+        async def post(self, delivery, payload):
+            return web.json_response([delivery.run_id, payload.to_dict()])
+
+    @webhook(verifier)
+    @webhook(verifier)
+    async def handler(request, outer, inner):
+        return web.json_response(outer is inner)
+
+    assert await (await send(await start(handler))).json() is True
+    answer = await (await send(await start(Hooks))).json()
+    assert answer == ["r_1", {"context": {"runId": "r_1"}}]
+    assert store.steps == ["claim", "commit"] * 2
+
+
+async def test_another_verifier_accepts_what_the_agent_sent_to_the_first(start):
+    @webhook(make(agent=True))
+    @webhook(make())
+    async def handler(request, outer, inner):
+        return web.Response(text=f"{outer.via} {inner.via}")
+
+    spaced = BODY.replace(b":", b": ")
+    answer = await send(await start(handler), spaced, headers=signed())
+    assert await answer.text() == "agent port"
 
 
 async def test_another_verifier_verifies_anew(start):

@@ -1110,9 +1110,7 @@ class TestHandleKafkaEvent:
         assert answer == {"batchItemFailures": []}
         assert store.steps == ["claim", "r_1", "commit", "claim", "r_2", "commit"]
 
-    def test_reports_the_first_failure_of_each_partition_and_leaves_the_rest(
-        self, records
-    ):
+    def test_reports_every_failure_and_handles_the_rest(self, records):
         handled = []
         store = Store()
 
@@ -1126,19 +1124,24 @@ class TestHandleKafkaEvent:
             record(11, message(1)),
             record(12, message(2)),
             record(13, message(3)),
+            record(14, message(2)),
             record(21, message(4), partition=1),
             record(31, message(5), topic="other.runs"),
         )
         answer = handle_kafka_event(event, make_verifier(replay_store=store), handler)
-        assert handled == ["r_1", "r_2", "r_4", "r_5"]
+        assert handled == ["r_1", "r_2", "r_3", "r_2", "r_4", "r_5"]
         assert answer == {
-            "batchItemFailures": [failed("acme.runs-0", 12), failed("other.runs-0", 31)]
+            "batchItemFailures": [
+                failed("acme.runs-0", 12),
+                failed("acme.runs-0", 14),
+                failed("other.runs-0", 31),
+            ]
         }
         kept = ["claim", "commit"]
         released = ["claim", "release"]
-        assert store.steps == kept + released + kept + released
+        assert store.steps == kept + released + kept + released + kept + released
         logged = [each for each in records if each.port_event == "handler_failed"]
-        assert [each.port_offset for each in logged] == [12, 31]
+        assert [each.port_offset for each in logged] == [12, 14, 31]
         assert logged[0].port_topic == "acme.runs"
         assert logged[0].port_partition == 0
         assert logged[0].port_error == "LookupError"

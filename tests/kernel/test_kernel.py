@@ -239,6 +239,34 @@ def view_of_any(*args, **kwargs):
     return (args, kwargs)
 
 
+def test_a_coroutine_function_that_takes_less_than_a_view_chooses_a_verifier():
+    async def choose(request):
+        pytest.fail("called")
+
+    async def view(request, delivery):
+        pytest.fail("called")
+
+    async def any_view(*args):
+        pytest.fail("called")
+
+    made: list[Any] = []
+
+    def make_view(view, verifier):
+        made.append((view, verifier))
+        return view
+
+    decorate(choose, make_view, view_takes=2)(view_of_any)
+    decorate(view, make_view, view_takes=2)
+    decorate(any_view, make_view, view_takes=2)
+    decorate(choose, make_view)
+    assert made == [
+        (view_of_any, choose),
+        (view, None),
+        (any_view, None),
+        (choose, None),
+    ]
+
+
 def test_webhook_takes_a_class_for_a_mistake_and_not_for_a_view():
     assert decorate(CustomPayload, wrapping)(view_of_any)() == (CustomPayload, ((), {}))
 
@@ -344,7 +372,9 @@ def test_a_body_that_is_shorter_than_declared_says_how_much_arrived():
 
 
 def test_a_body_that_is_longer_than_declared_is_unreadable():
-    assert isinstance(check_body(b"1234", 3, 4), UnreadableBodyError)
+    error = check_body(b"1234", 3, 4)
+    assert isinstance(error, UnreadableBodyError)
+    assert "longer than declared: 4 bytes instead of 3" in str(error)
 
 
 def test_a_body_that_is_gone_says_that_somebody_may_have_read_it():
@@ -662,6 +692,11 @@ def test_each_of_several_prefixes_covers_its_paths():
     assert not prefixes.covers(b"/a")
 
 
+@pytest.mark.parametrize("path", ["/pört", "/PÖRT", "/P%C3%96RT"])
+def test_a_prefix_covers_every_case_of_any_letter(path):
+    assert PathPrefixes(["/pÖrt"]).covers(path.encode())
+
+
 def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
     assert PathPrefixes(["/%25252525252541"]).covers(b"/%25252525252541")
@@ -672,7 +707,20 @@ def test_the_root_covers_every_path():
 
 
 @pytest.mark.parametrize(
-    "wrong", ["/port", [], (), 1, ["port"], [""], [b"/port"], [None], ["/a/../b"]]
+    "wrong",
+    [
+        "/port",
+        [],
+        (),
+        1,
+        ["port"],
+        [""],
+        [b"/port"],
+        [None],
+        ["/a/../b"],
+        ["/port?x=1"],
+        ["/port#x"],
+    ],
 )
 def test_prefixes_that_would_protect_something_else_are_refused(wrong):
     with pytest.raises(ConfigurationError):

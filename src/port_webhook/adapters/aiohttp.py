@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from functools import partial, wraps
+from inspect import isawaitable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, overload
 
@@ -26,7 +27,11 @@ from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
-from port_webhook.exceptions import DeliveryError, UnreadableBodyError
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    UnreadableBodyError,
+)
 from port_webhook.kernel import (
     Endpoint,
     abegin,
@@ -37,6 +42,7 @@ from port_webhook.kernel import (
 
 if TYPE_CHECKING:
     from collections.abc import (
+        AsyncIterable,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -47,9 +53,9 @@ if TYPE_CHECKING:
     from port_webhook.delivery import Delivery
     from port_webhook.verifier import Verifier
 
-    Answer = Awaitable[web.StreamResponse]
+    Answer = web.StreamResponse | Awaitable[web.StreamResponse]
     Verified = Coroutine[Any, Any, web.StreamResponse]
-    Choose = Callable[[web.Request], Verifier]
+    Choose = Callable[[web.Request], Verifier | Awaitable[Verifier]]
 
 FirstT = TypeVar("FirstT")
 SelfT = TypeVar("SelfT")
@@ -94,29 +100,33 @@ def webhook(
     """Let a handler see verified deliveries only.
 
     The delivery follows the request; in a method of a `web.View`, which has none, it
-    follows ``self``. A request that fails is answered without calling the handler:
-    401, 400, 413, 415, 422, or what a replay store says. The verifier's limit counts,
-    not ``client_max_size``.
+    follows ``self``. Handlers may be synchronous, too. A request that fails is answered
+    without calling the handler: 401, 400, 413, 415, 422, or what a replay store says.
+    The verifier's limit counts, not ``client_max_size``.
 
     Args:
-        verifier: A `Verifier`, or a function that takes the request and returns one.
-            Without it, and as bare ``@webhook``, the environment is read when the
-            first request comes.
+        verifier: A `Verifier`, or a function, which may be asynchronous, that takes
+            the request and returns one. Without it, and as bare ``@webhook``, the
+            environment is read when the first request comes.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
     """
-    return decorate(verifier, lambda handler, target: _wrap(handler, target, model))
+    return decorate(
+        verifier, lambda handler, target: _wrap(handler, target, model), view_takes=2
+    )
 
 
 def _wrap(
     handler: Callable[..., Answer], verifier: object, model: type[Any] | None
 ) -> Callable[..., Verified]:
     endpoint = Endpoint["web.Request"](verifier, model, synchronous=False)
+    if isinstance(handler, type):
+        msg = "webhook decorates functions; of a web.View, decorate the methods"
+        raise ConfigurationError(msg)
 
     @wraps(handler)
     async def wrapper(*args: Any) -> web.StreamResponse:
-        last = args[-1]
-        request = last.request if isinstance(last, web.View) else last
+        request = _find_request(args)
         verifier = await endpoint.averifier_for(request)
         opened = await abegin(
             verifier,
@@ -142,7 +152,8 @@ def _wrap(
 
         try:
             with _before_start(request, start):
-                answer = await handler(*args, endpoint.argument(delivery))
+                result = handler(*args, endpoint.argument(delivery))
+                answer = await result if isawaitable(result) else result
         except BaseException as error:
             if started:
                 raise
@@ -154,6 +165,19 @@ def _wrap(
         return answer if failure is None else _answer(failure)
 
     return wrapper
+
+
+def _find_request(args: tuple[Any, ...]) -> web.Request:
+    """Return the request among the arguments of a handler or of a method.
+
+    What follows it are the deliveries of decorators around this one.
+    """
+    for arg in args:
+        request = arg.request if isinstance(arg, web.View) else arg
+        if isinstance(request, web.Request):
+            return request
+    msg = "webhook decorates functions that take a request, and methods of a web.View"
+    raise ConfigurationError(msg)
 
 
 @contextmanager
@@ -196,16 +220,25 @@ class _EncodedBodyError(UnreadableBodyError):
 
 async def _read(request: web.Request, limit: int) -> bytes | DeliveryError:
     """Read the raw body, or take what something before has read of it."""
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.strip().lower() != "identity":
-        return _EncodedBodyError()
-    length = request.headers.get("Content-Length")
+    # Every line of it: aiohttp decompresses by whichever of them it likes.
+    for encoding in request.headers.getall("Content-Encoding", ()):
+        if encoding.strip().lower() != "identity":
+            return _EncodedBodyError()
+    # After another adapter the body is the payload, which may be shorter.
+    length = None if _KEY in request else request.headers.get("Content-Length")
     try:
-        if request.can_read_body:
-            return await collect(request.content.iter_any(), length, limit)
-        return await collect(_once(await request.read()), length, limit)
+        chunks: AsyncIterable[bytes] = request.content.iter_any()
+        if not request.can_read_body:
+            chunks = _once(await request.read())
+        body = await collect(chunks, length, limit)
     except (web.RequestPayloadError, HttpProcessingError, OSError, RuntimeError):
         return UnreadableBodyError("The connection ended before the body did.")
+    if isinstance(body, bytes) and len(body) != request.content.total_bytes:
+        # A chunked body declares no length that would show it.
+        return UnreadableBodyError(
+            "Something took a part of request.content before it could be verified."
+        )
+    return body
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -63,15 +63,18 @@ class PortWebhookMiddleware:
         if scope["type"] != "http" or not self._is_protected(scope):
             await self._app(scope, receive, send)
             return
-        verifier = await self._endpoint.averifier_for(scope)
-        error = await serve(
-            self._app,
-            verifier,
-            scope,
-            receive,
-            send,
-            body_of=lambda error: error.http_body,
-        )
+        try:
+            verifier = await self._endpoint.averifier_for(scope)
+            error = await serve(
+                self._app,
+                verifier,
+                scope,
+                receive,
+                send,
+                body_of=lambda error: error.http_body,
+            )
+        finally:
+            del scope  # whoever sees an error sees this frame
         if error is not None:
             await answer(send, error, error.http_body)
 

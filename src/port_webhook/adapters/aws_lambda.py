@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
+from port_webhook.delivery import Delivery
 from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
@@ -25,9 +26,8 @@ from port_webhook.exceptions import (
 from port_webhook.kernel import Endpoint, decorate, handle
 from port_webhook.kernel.lambda_event import (
     PLAIN,
-    call,
+    finish,
     open_event,
-    read_request,
     refuse,
     respond,
 )
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from port_webhook.delivery import Delivery
     from port_webhook.kernel.lambda_kafka import (
         KafkaItem,
         handle_kafka_event,
@@ -112,14 +111,9 @@ def webhook(
             Lambda's synchronous call cannot await. The decorated function raises it
             for the event of a queue or a stream, and for a result that is no answer.
     """
-
-    def make(handler: Callable[..., Any], target: object) -> Callable[..., Any]:
-        serve = _serving(handler, target, model)
-        return serve if handler is verifier else _raising(serve)
-
-    decorated = decorate(verifier, make)
-    # Bare, it was given a handler, and decorate put a frame of its own around it.
-    return _raising(decorated) if hasattr(decorated, "__wrapped__") else decorated
+    return decorate(
+        verifier, lambda handler, target: _wrap(handler, target, model), view_takes=2
+    )
 
 
 def verify_event(
@@ -143,9 +137,23 @@ def verify_event(
         ConfigurationError: *event* is that of a queue or a stream, *received_at* is
             not valid, or the replay store is asynchronous.
     """
-    outcome = _verify(event, verifier, received_at)
+    request = open_event(event)
+    existing = event if isinstance(event, Delivery) else None
     del event
-    if isinstance(outcome, PortWebhookError):
+    if isinstance(request, PortWebhookError):
+        if isinstance(request, DeliveryError):
+            verifier.reject(request)
+        raise request
+    outcome = handle(
+        verifier,
+        request.take_headers(),
+        existing=existing,
+        read=request.read,
+        run=lambda delivery: delivery,
+        status_of=lambda _: None,
+        received_at=received_at,
+    )
+    if isinstance(outcome, DeliveryError):
         raise outcome
     return outcome
 
@@ -165,89 +173,46 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _raising(serve: Callable[..., Any]) -> Callable[..., Any]:
-    """Raise the error that *serve* returns, once the event is no local any more."""
-
-    @wraps(serve)
-    def wrapper(*args: Any) -> Any:  # noqa: ANN401  # what serve returns
-        outcome = serve(*args)
-        del args
-        if isinstance(outcome, ConfigurationError):
-            raise outcome
-        return outcome
-
-    return wrapper
-
-
-def _serving(
+def _wrap(
     handler: Callable[..., Any], verifier: object, model: type[Any] | None
-) -> Callable[..., dict[str, Any] | ConfigurationError]:
+) -> Callable[[Any, Any], dict[str, Any]]:
     endpoint = Endpoint["dict[str, Any]"](verifier, model, synchronous=True)
 
     @wraps(handler)
-    def serve(event: Any, context: Any) -> dict[str, Any] | ConfigurationError:  # noqa: ANN401  # Lambda's
-        return _serve(endpoint, handler, event, context)
-
-    return serve
-
-
-def _serve(
-    endpoint: Endpoint[dict[str, Any]],
-    handler: Callable[..., Any],
-    event: Any,  # noqa: ANN401  # whatever the function was invoked with
-    context: object,
-) -> dict[str, Any] | ConfigurationError:
-    try:
-        verifier = endpoint.verifier_for(event)
-    except ConfigurationError as error:
-        # Its traceback would show the event.
-        return error.with_traceback(None)
-    request = open_event(event)
-    if isinstance(request, ConfigurationError):
-        return request
-    if isinstance(request, DeliveryError):
-        verifier.reject(request)
-        return refuse(request, PLAIN)
-
-    def run(delivery: Delivery) -> dict[str, Any] | ConfigurationError:
+    def wrapper(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # Lambda's
         try:
-            argument = endpoint.argument(delivery)
-        except ConfigurationError as error:
-            return error.with_traceback(None)
-        return respond(call(handler, argument, context), request)
+            verifier = endpoint.verifier_for(event)
+            request = open_event(event)
+            existing = event if isinstance(event, Delivery) else None
+        finally:
+            del event  # whoever sees an error sees this frame
+        if isinstance(request, ConfigurationError):
+            raise request
+        if isinstance(request, DeliveryError):
+            verifier.reject(request)
+            return refuse(request, PLAIN)
 
-    answer = handle(
-        verifier,
-        request.headers or [],
-        existing=event,
-        read=lambda limit: read_request(request, limit),
-        run=run,
-        status_of=_status_of,
-    )
-    return refuse(answer, request) if isinstance(answer, DeliveryError) else answer
+        def run(delivery: Delivery) -> dict[str, Any] | ConfigurationError:
+            # Not in a local: tracebacks of the handler's exceptions show this frame.
+            return respond(
+                finish(handler(endpoint.argument(delivery), context)), request
+            )
+
+        answer = handle(
+            verifier,
+            request.take_headers(),
+            existing=existing,
+            read=request.read,
+            run=run,
+            status_of=_status_of,
+        )
+        if isinstance(answer, ConfigurationError):
+            raise answer
+        return refuse(answer, request) if isinstance(answer, DeliveryError) else answer
+
+    return wrapper
 
 
 def _status_of(outcome: dict[str, Any] | BaseException) -> int:
     """Return the status of an answer; to the caller, anything else is an error."""
     return 500 if isinstance(outcome, BaseException) else outcome["statusCode"]
-
-
-def _verify(
-    event: object, verifier: Verifier, received_at: float | datetime | None
-) -> Delivery | PortWebhookError:
-    request = open_event(event)
-    if isinstance(request, ConfigurationError):
-        return request
-    if isinstance(request, DeliveryError):
-        verifier.reject(request)
-        return request
-    headers = request.headers or []
-    try:
-        received_at = verifier.check_headers(headers, received_at=received_at)
-        body = read_request(request, verifier.max_body_bytes)
-        if isinstance(body, DeliveryError):
-            verifier.reject(body)
-            return body
-        return verifier.verify(body, headers, received_at=received_at)
-    except PortWebhookError as error:
-        return error.with_traceback(None)

@@ -143,7 +143,10 @@ class PortWebhook(_Scheme):
             if failure is None:
                 raise
         else:
-            failure = await aend(verifier, reception, response.status_code, None)
+            # FastAPI gives the injected response no status but what an endpoint sets.
+            route = request.scope.get("route")
+            status = response.status_code or getattr(route, "status_code", None)
+            failure = await aend(verifier, reception, status, None)
         if failure is not None:
             raise _exception(failure)
 
@@ -182,15 +185,22 @@ def webhook_route(verifier: Verifier | Choose | None = None) -> type[APIRoute]:
             super().__init__(*args, dependencies=[Depends(scheme), *given], **options)
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            # A middleware outside reads what the endpoint leaves in the state.
+            state = scope.setdefault("state", {})
+
             async def app(verified: Scope, receive: Receive, send: Send) -> None:
-                # A middleware outside reads what the endpoint leaves in the state.
-                state = scope.setdefault("state", {})
                 state.update(verified["state"])
                 verified["state"] = state
-                await super(PortWebhookRoute, self).handle(verified, receive, send)
+                try:
+                    await super(PortWebhookRoute, self).handle(verified, receive, send)
+                finally:
+                    del verified  # whoever sees an error sees this frame
 
-            chosen = await endpoint.averifier_for(Request(scope))
-            error = await serve(app, chosen, scope, receive, send, body_of=_body_of)
+            try:
+                chosen = await endpoint.averifier_for(Request(scope))
+                error = await serve(app, chosen, scope, receive, send, body_of=_body_of)
+            finally:
+                del scope
             if error is not None:
                 raise _exception(error)
 
@@ -218,8 +228,11 @@ def _detail(error: DeliveryError) -> str:
 
 async def _read(request: Request, limit: int) -> bytes | DeliveryError:
     try:
+        # After another dependency the body is the payload, which may be shorter.
+        seen = DELIVERY_KEY in request.scope
+        length = None if seen else request.headers.get("content-length")
         async with aclosing(request.stream()) as chunks:
-            return await collect(chunks, request.headers.get("content-length"), limit)
+            return await collect(chunks, length, limit)
     except ClientDisconnect:
         return UnreadableBodyError("The connection ended before the body did.")
     except RuntimeError:

@@ -87,19 +87,24 @@ class PortWebhookMiddleware:
             return self._app(environ, start_response)
         answer = _Answer(start_response)
 
+        is_head = environ.get("REQUEST_METHOD") == "HEAD"
+
         def run(delivery: Delivery) -> _Answer:
             _replace_input(environ, delivery)
             answer.begin(self._app, environ)
             return answer
 
-        outcome = handle(
-            self._endpoint.verifier_for(environ),
-            [(name, environ.get(key)) for name, key in _HEADERS],
-            existing=environ.get(DELIVERY_KEY),
-            read=partial(_read, environ),
-            run=run,
-            status_of=_status_of,
-        )
+        try:
+            outcome = handle(
+                self._endpoint.verifier_for(environ),
+                [(name, environ.get(key)) for name, key in _HEADERS],
+                existing=environ.get(DELIVERY_KEY),
+                read=partial(_read, environ),
+                run=run,
+                status_of=_status_of,
+            )
+        finally:
+            environ = {}  # whoever sees an error sees this frame
         if not isinstance(outcome, DeliveryError):
             return outcome.send()
         # The commit may have failed, after the application had answered.
@@ -108,7 +113,7 @@ class PortWebhookMiddleware:
         phrase = HTTPStatus(outcome.http_status).phrase
         headers = [*outcome.http_headers.items(), ("Content-Length", str(len(body)))]
         start_response(f"{outcome.http_status} {phrase}", headers)
-        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+        return [] if is_head else [body]
 
     def _is_protected(self, environ: Environ) -> bool:
         # PEP 3333: Latin-1 stands for bytes, and a server may leave either one out.
@@ -153,7 +158,10 @@ class _Answer:
 
     def begin(self, app: WSGIApplication, environ: Environ) -> None:
         """Call *app*, and read its iterable until it has said its status."""
-        self._iterable = app(environ, self)
+        try:
+            self._iterable = app(environ, self)
+        finally:
+            del environ  # whoever sees an error sees this frame
         try:
             # A generator calls start_response when its first item is asked for.
             # What it yields before that is empty, or else the server refuses it.

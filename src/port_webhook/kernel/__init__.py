@@ -12,7 +12,7 @@ part of the body that they have read is a local of theirs (see ``signature``).
 from __future__ import annotations
 
 from functools import cached_property, update_wrapper
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from port_webhook.delivery import Delivery
@@ -21,12 +21,14 @@ from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
     PayloadError,
+    PortWebhookError,
     UnreadableBodyError,
 )
 from port_webhook.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable
+    from datetime import datetime
 
     from port_webhook.reception import AsyncReception
     from port_webhook.signature import Headers
@@ -69,7 +71,7 @@ class Endpoint(Generic[RequestT]):
         self._synchronous = synchronous
         self._choose: Callable[[RequestT], object]
         if verifier is None:
-            self._choose = lambda _: self._from_env
+            self._choose = self._read_env
         elif isinstance(verifier, Verifier):
             self._accept(verifier)
             self._choose = lambda _: verifier
@@ -79,20 +81,30 @@ class Endpoint(Generic[RequestT]):
             msg = "An adapter takes a Verifier, or a function that returns one"
             raise ConfigurationError(msg)
 
+    def _read_env(self, request: RequestT) -> Verifier:
+        del request  # whoever sees an error sees this frame
+        return self._from_env
+
     @cached_property
     def _from_env(self) -> Verifier:
         return Verifier.from_env()
 
     def verifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*."""
-        return self._accept(self._choose(request))
+        try:
+            return self._accept(self._choose(request))
+        except BaseException:
+            del request  # whoever sees the error sees this frame
+            raise
 
     async def averifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*; the function may be asynchronous."""
-        chosen = self._choose(request)
-        if isawaitable(chosen):
-            chosen = await chosen
-        return self._accept(chosen)
+        try:
+            chosen = self._choose(request)
+            return self._accept(await chosen if isawaitable(chosen) else chosen)
+        except BaseException:
+            del request  # whoever sees the error sees this frame
+            raise
 
     def argument(self, delivery: Delivery) -> Any:  # noqa: ANN401  # the user's model
         """Return what the view is called with."""
@@ -109,34 +121,62 @@ class Endpoint(Generic[RequestT]):
 
 
 def decorate(
-    target: object, make: Callable[[Callable[..., Any], Any], Callable[..., Any]]
+    target: object,
+    make: Callable[[Callable[..., Any], Any], Callable[..., Any]],
+    *,
+    view_takes: int = 1,
 ) -> Callable[..., Any]:
     """Serve every way of writing ``webhook``, with one positional argument *target*.
 
     ``@webhook`` on a view and ``@webhook(choose)`` both call ``webhook`` with a
     function, and only what happens next tells them apart: the framework calls a view
-    with a request or with keywords, while a decorator is called with one function.
+    with a request or with keywords, while a decorator is called with one function. A
+    coroutine function, which could not be called to find out, is a view.
 
     Args:
         target: The argument of ``webhook``.
         make: Called with a view and the verifier argument; returns the wrapper.
+        view_takes: With how many positional arguments a view is called at least; a
+            coroutine function that takes one where a view takes more is one that
+            chooses a verifier.
     """
-    if target is None or isinstance(target, Verifier | type) or not callable(target):
+    is_view = iscoroutinefunction(target) and (
+        view_takes == 1 or _may_take(target, view_takes)
+    )
+    if (
+        target is None
+        or isinstance(target, Verifier | type)
+        or not callable(target)
+        or (iscoroutinefunction(target) and not is_view)
+    ):
 
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
             return make(view, target)
 
         return decorator
     view = make(target, None)
-    if iscoroutinefunction(target):
+    if is_view:
         return view
 
     def view_or_decorator(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # the view's
         if len(args) == 1 and not kwargs and callable(args[0]):
             return make(args[0], target)
-        return view(*args, **kwargs)
+        try:
+            return view(*args, **kwargs)
+        except BaseException:
+            del args, kwargs  # whoever sees the error sees this frame
+            raise
 
     return update_wrapper(view_or_decorator, view)
+
+
+def _may_take(function: Callable[..., object], count: int) -> bool:
+    """Tell whether *function* may be called with *count* positional arguments."""
+    try:
+        signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def declared_length(text: str | None) -> int | UnreadableBodyError | None:
@@ -166,6 +206,11 @@ def check_body(body: bytes, declared: int | None, limit: int) -> bytes | Deliver
     if len(body) > limit:
         return BodyTooLargeError(limit)
     if declared is not None and len(body) != declared:
+        if len(body) > declared:
+            return UnreadableBodyError(
+                f"The body is longer than declared: {len(body)} bytes instead of "
+                f"{declared}."
+            )
         if body:
             return UnreadableBodyError(
                 f"The body was truncated: {len(body)} of {declared} bytes arrived."
@@ -213,14 +258,21 @@ def reusable(existing: object, verifier: Verifier) -> Delivery | None:
 
 
 def _check_headers(
-    verifier: Verifier, headers: Headers
-) -> float | DeliveryError | ConfigurationError:
+    verifier: Verifier, headers: Headers, received_at: float | datetime | None = None
+) -> float | PortWebhookError:
     """Call `Verifier.check_headers`, and return what it raises."""
     try:
-        return verifier.check_headers(headers)
-    except (DeliveryError, ConfigurationError) as error:
+        return verifier.check_headers(headers, received_at=received_at)
+    except PortWebhookError as error:
         # Its traceback would show this frame's locals.
         return error.with_traceback(None)
+
+
+def _answerable(error: PortWebhookError) -> DeliveryError:
+    """Return *error* if there is an answer to it, or raise it."""
+    if isinstance(error, DeliveryError):
+        return error
+    raise error
 
 
 def handle(
@@ -231,6 +283,7 @@ def handle(
     read: Callable[[int], bytes | DeliveryError],
     run: Callable[[Delivery], ResultT],
     status_of: Callable[[ResultT | BaseException], int | None],
+    received_at: float | datetime | None = None,
 ) -> ResultT | DeliveryError:
     """Verify one request, run its view, and end its claim by the final status.
 
@@ -243,6 +296,7 @@ def handle(
             except for a `PayloadError`, which is an answer.
         status_of: Returns the HTTP status of a result or of an exception, or None if
             an exception has none.
+        received_at: As for `Verifier.verify`.
 
     Returns:
         What *run* returned, or the error to answer with.
@@ -254,18 +308,20 @@ def handle(
         except PayloadError as error:
             verifier.reject(error.with_traceback(None))
             return error
-    received_at = _check_headers(verifier, headers)
-    if isinstance(received_at, DeliveryError):
-        return received_at
-    if isinstance(received_at, ConfigurationError):
-        del headers, existing  # whoever sees the error sees this frame
-        raise received_at
-    body = read(verifier.max_body_bytes)
+    now = _check_headers(verifier, headers, received_at)
+    if isinstance(now, PortWebhookError):
+        del headers, existing, read  # whoever sees the error sees this frame
+        return _answerable(now)
+    try:
+        body = read(verifier.max_body_bytes)
+    except BaseException:
+        del headers, existing, read  # whoever sees the error sees this frame
+        raise
     if isinstance(body, DeliveryError):
         verifier.reject(body)
         return body
-    reception = verifier.receive(body, headers, received_at=received_at)
-    del body, headers, existing  # what the view raises shows this frame
+    reception = verifier.receive(body, headers, received_at=now)
+    del body, headers, existing, read  # what the view raises shows this frame
     try:
         delivery = reception.__enter__()
     except DeliveryError as error:
@@ -299,15 +355,19 @@ async def ahandle(
     status_of: Callable[[ResultT | BaseException], int | None],
 ) -> ResultT | DeliveryError:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
-    opened = await abegin(verifier, headers, existing=existing, read=read)
-    del headers, existing  # what the view raises shows this frame
+    try:
+        opened = await abegin(verifier, headers, existing=existing, read=read)
+    finally:
+        del headers, existing, read  # whoever sees an error sees this frame
     if isinstance(opened, DeliveryError):
         return opened
     delivery, reception = opened
+    del opened
     try:
         result = await run(delivery)
         status = status_of(result)
     except BaseException as error:
+        del delivery
         failure = await aend(verifier, reception, status_of(error), error)
         if failure is None:
             raise
@@ -337,18 +397,20 @@ async def abegin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    received_at = _check_headers(verifier, headers)
-    if isinstance(received_at, DeliveryError):
-        return received_at
-    if isinstance(received_at, ConfigurationError):
-        del headers, existing  # whoever sees the error sees this frame
-        raise received_at
-    body = await read(verifier.max_body_bytes)
+    now = _check_headers(verifier, headers)
+    if isinstance(now, PortWebhookError):
+        del headers, existing, read  # whoever sees the error sees this frame
+        return _answerable(now)
+    try:
+        body = await read(verifier.max_body_bytes)
+    except BaseException:
+        del headers, existing, read  # whoever sees the error sees this frame
+        raise
     if isinstance(body, DeliveryError):
         verifier.reject(body)
         return body
-    reception = verifier.areceive(body, headers, received_at=received_at)
-    del body, headers, existing
+    reception = verifier.areceive(body, headers, received_at=now)
+    del body, headers, existing, read
     try:
         return await reception.__aenter__(), reception
     except DeliveryError as error:

@@ -63,33 +63,38 @@ async def serve(
         The error to answer with; None if there is nothing left to send.
     """
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
-    length = _find_length(headers)
     gone = False
 
     async def read(limit: int) -> bytes | DeliveryError:
         nonlocal gone
         try:
             async with aclosing(_chunks(receive)) as chunks:
-                return await collect(chunks, length, limit)
+                return await collect(chunks, _find_length(headers), limit)
         except OSError:
             gone = True
             return UnreadableBodyError("The connection ended before the body did.")
 
-    opened = await abegin(
-        verifier, headers, existing=scope.get(DELIVERY_KEY), read=read
-    )
+    try:
+        opened = await abegin(
+            verifier, headers, existing=scope.get(DELIVERY_KEY), read=read
+        )
+    except BaseException:
+        scope, headers = {}, []  # whoever sees the error sees this frame
+        raise
     if isinstance(opened, DeliveryError):
         return None if gone else opened
     delivery, reception = opened
     if reception is not None:
         scope = _scope_of(delivery, scope, headers)
-    del headers  # what the application raises shows this frame
     channel = _Channel(
         verifier, delivery, reception, receive=receive, send=send, body_of=body_of
     )
+    headers = []  # what the application raises shows this frame
+    del opened, delivery
     try:
         await app(scope, channel.receive, channel.send)
     except BaseException as error:
+        del scope
         if channel.started:
             raise
         failure = await aend(verifier, reception, None, error)
@@ -167,8 +172,10 @@ async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
+        body, more = message.get("body", b""), message.get("more_body", False)
+        del message  # whoever sees an error of receive sees this frame
+        yield body
+        del body
 
 
 def _find_length(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -12,7 +12,7 @@ import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.delivery import Delivery
 from port_webhook.exceptions import (
@@ -25,32 +25,60 @@ from port_webhook.inputs import read_body
 from port_webhook.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
 _NAMES = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
 _STATUS = re.compile("[1-5][0-9]{2}")
 _BINARY = "application/octet-stream"
 
 
-class Request(NamedTuple):
-    """The parts of an event.
+class Request:
+    """The parts of an event, of which headers and body can be taken once.
+
+    What a handler raises shows the frames that hold it, so it shows neither.
 
     Attributes:
-        headers: All values of the two signature headers, or None.
-        body: As it stands in the event.
-        is_base64: Whether it says that *body* is base64.
         balancer: The event is that of a load balancer.
-        multi_value: And the load balancer is in multi-value mode.
+        multi_value: The answer's headers are read from ``multiValueHeaders`` alone.
     """
 
-    headers: list[tuple[str, object]] | None
-    body: object = None
-    is_base64: object = False
-    balancer: bool = False
-    multi_value: bool = False
+    def __init__(  # noqa: D107  # described above
+        self,
+        headers: list[tuple[str, object]],
+        body: object = None,
+        is_base64: object = None,
+        *,
+        balancer: bool = False,
+        multi_value: bool = False,
+    ) -> None:
+        self._headers = headers
+        self._body = body
+        self._is_base64 = is_base64
+        self.balancer: bool = balancer
+        self.multi_value: bool = multi_value
+
+    def take_headers(self) -> list[tuple[str, object]]:
+        """Return all values of the two signature headers."""
+        headers, self._headers = self._headers, []
+        return headers
+
+    def read(self, limit: int) -> bytes | DeliveryError:
+        """Return the bytes of the body; *limit* is in bytes.
+
+        An event holds the whole body or does not exist. So nothing can be truncated
+        here, and Content-Length, which may count a compressed body, is not compared.
+        """
+        body, self._body = self._body, None
+        if body is None:
+            return b""
+        if self._is_base64 is None or self._is_base64 is False:
+            return read_body(body, limit)
+        if self._is_base64 is True:
+            return decode_base64(body, limit)
+        return UnreadableBodyError("The event's isBase64Encoded is not true or false.")
 
 
-PLAIN = Request(None)
+PLAIN = Request([])
 """Stands for an event that says nothing of its request."""
 
 
@@ -72,13 +100,13 @@ def open_event(event: object) -> Request | UnreadableBodyError | ConfigurationEr
         single = _read_map(fields.get("headers"))
         multi = _read_map(fields.get("multiValueHeaders"))
         if single is not None and multi is not None:
-            balancer = "elb" in (_read_map(fields.get("requestContext")) or {})
+            # A load balancer sends one of the two maps, a REST API both.
             return Request(
                 _merge(single, multi),
                 fields.get("body"),
                 fields.get("isBase64Encoded"),
-                balancer,
-                balancer and fields.get("multiValueHeaders") is not None,
+                balancer="elb" in (_read_map(fields.get("requestContext")) or {}),
+                multi_value=bool(multi) and not single,
             )
     except Exception:  # noqa: BLE001, S110  # a foreign mapping may raise anything
         pass
@@ -118,21 +146,6 @@ def _merge(
     return pairs
 
 
-def read_request(request: Request, limit: int) -> bytes | DeliveryError:
-    """Return the bytes of the body; *limit* is in bytes.
-
-    An event holds the whole body or does not exist. So nothing can be truncated here,
-    and Content-Length, which may count a compressed body, is not compared.
-    """
-    if request.body is None:
-        return b""
-    if request.is_base64 is None or request.is_base64 is False:
-        return read_body(request.body, limit)
-    if request.is_base64 is True:
-        return decode_base64(request.body, limit)
-    return UnreadableBodyError("The event's isBase64Encoded is not true or false.")
-
-
 def decode_base64(text: object, limit: int) -> bytes | DeliveryError:
     """Decode strict base64 of at most *limit* bytes."""
     if not isinstance(text, str):
@@ -150,9 +163,8 @@ def decode_base64(text: object, limit: int) -> bytes | DeliveryError:
     return body if len(body) <= limit else BodyTooLargeError(limit)
 
 
-def call(handler: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401  # its own
-    """Call a handler, and run to its end what an asynchronous one returns."""
-    result = handler(*args)
+def finish(result: Any) -> Any:  # noqa: ANN401  # the handler's own
+    """Run to its end what an asynchronous handler returned, or return it as it is."""
     if isawaitable(result):
         import asyncio
 
@@ -172,6 +184,8 @@ def refuse(error: DeliveryError, request: Request) -> dict[str, Any]:
 
 def respond(result: object, request: Request) -> dict[str, Any] | ConfigurationError:
     """Write the answer that a handler returned: a full response, or only a body."""
+    if isinstance(result, Mapping):
+        result = dict(cast("Mapping[str, Any]", result))
     response: dict[str, Any] = {"statusCode": 200, "body": result}
     if isinstance(result, dict) and "statusCode" in result:
         response = cast("dict[str, Any]", result)

@@ -30,7 +30,7 @@ class PathPrefixes:
     """
 
     def __init__(self, prefixes: Iterable[str] | None) -> None:  # noqa: D107  # above
-        self._prefixes: list[list[bytes]] | None = None
+        self._prefixes: list[list[str]] | None = None
         if prefixes is None:
             return
         listed = None if isinstance(prefixes, str) else _listed(prefixes)
@@ -41,8 +41,11 @@ class PathPrefixes:
         for prefix in listed:
             text = prefix if isinstance(prefix, str) else ""
             *_, segments = _readings(text.encode("utf-8", "replace"))
-            if not text.startswith("/") or b".." in segments:
-                msg = "A path prefix must begin with a slash, without dot segments"
+            if not text.startswith("/") or ".." in segments or {*"?#"} & {*text}:
+                msg = (
+                    "A path prefix must begin with a slash, and have no dot segments, "
+                    "no query and no fragment"
+                )
                 raise ConfigurationError(msg)
             self._prefixes.append(segments)
 
@@ -67,24 +70,25 @@ def _listed(values: Iterable[object]) -> list[object]:
         return []
 
 
-def _readings(path: bytes) -> Iterator[list[bytes]]:
+def _readings(path: bytes) -> Iterator[list[str]]:
     """Yield the segments of *path*, with its escapes decoded once more each time."""
     from urllib.parse import unquote_to_bytes
 
     for _ in range(_MAX_READINGS + 1):
-        parts = path.lower().replace(b"\\", b"/").split(b"/")
-        yield [part for part in parts if part not in {b"", b"."}]
+        text = path.decode("utf-8", "surrogateescape").casefold()
+        parts = text.replace("\\", "/").split("/")
+        yield [part for part in parts if part not in {"", "."}]
         decoded = unquote_to_bytes(path)
         if decoded == path:
             return
         path = decoded
 
 
-def _resolve(segments: list[bytes]) -> list[bytes]:
+def _resolve(segments: list[str]) -> list[str]:
     """Return *segments* without those that ``..`` takes back (RFC 3986, 5.2.4)."""
-    resolved: list[bytes] = []
+    resolved: list[str] = []
     for segment in segments:
-        if segment != b"..":
+        if segment != "..":
             resolved.append(segment)
         elif resolved:
             resolved.pop()

@@ -1,0 +1,253 @@
+"""What a view, or a function that chooses a verifier, raises is the user's own.
+
+Its traceback passes through frames of ours, though, and error trackers print the
+locals of each. None may show the payload, the signature or the secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
+from django.conf import settings
+from django.test import RequestFactory
+from fastapi import APIRouter, Depends, FastAPI
+from flask import Flask
+
+import port_webhook
+from port_webhook import ActionInvocation, ConfigurationError, Verifier, sign
+from port_webhook.adapters import aiohttp, aws_lambda, flask
+from port_webhook.adapters import django as django_adapter
+from port_webhook.adapters.asgi import PortWebhookMiddleware as AsgiMiddleware
+from port_webhook.adapters.fastapi import PortWebhook, webhook_route
+from port_webhook.adapters.wsgi import PortWebhookMiddleware as WsgiMiddleware
+from port_webhook.testing import action_invocation, lambda_event, sign_request
+
+PACKAGE = str(Path(port_webhook.__file__).parent)
+SECRET = "SECRET-marker"
+BODY, HEADERS = sign_request(action_invocation(action="PAYLOAD-marker"), SECRET)
+NEEDLES = (SECRET, "PAYLOAD-marker", HEADERS["x-port-signature"])
+
+
+class ViewError(Exception):
+    """What a view raises."""
+
+
+def raise_it(*_args, **_kwargs):
+    raise ViewError
+
+
+async def raise_it_later(*_args, **_kwargs):
+    raise ViewError
+
+
+def environ():
+    found: dict[str, Any] = {"REQUEST_METHOD": "POST", "PATH_INFO": "/port"}
+    setup_testing_defaults(found)
+    for name, value in HEADERS.items():
+        found["HTTP_" + name.upper().replace("-", "_")] = value
+    found |= {"CONTENT_LENGTH": str(len(BODY)), "wsgi.input": BytesIO(BODY)}
+    return found
+
+
+async def receive_all():
+    return {"type": "http.request", "body": BODY, "more_body": False}
+
+
+async def ignore(_message):
+    pass
+
+
+def send_asgi(app, receive=receive_all):
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/port",
+        "raw_path": b"/port",
+        "query_string": b"",
+        "headers": [(k.encode(), v.encode()) for k, v in HEADERS.items()],
+    }
+    asyncio.run(app(scope, receive, ignore))
+
+
+def send_flask(verifier, model=None):
+    app = Flask(__name__)
+    app.testing = True
+    app.post("/port")(flask.webhook(verifier, model=model)(lambda _: raise_it()))
+    app.test_client().post("/port", data=BODY, headers=HEADERS)
+
+
+def send_django(view):
+    if not settings.configured:
+        settings.configure()
+    request = RequestFactory().post("/port", BODY, "application/json", headers=HEADERS)
+    return view(request)
+
+
+def send_django_sync(verifier, model=None):
+    send_django(django_adapter.webhook(verifier, model=model)(raise_it))
+
+
+def send_django_async(verifier, model=None):
+    asyncio.run(
+        send_django(django_adapter.webhook(verifier, model=model)(raise_it_later))
+    )
+
+
+def send_fastapi_dependency(verifier, model=None):
+    app = FastAPI()
+    dependency = Depends(PortWebhook(verifier, model=model))
+
+    @app.post("/port", dependencies=[dependency])
+    async def port():
+        raise_it()
+
+    send_asgi(app)
+
+
+def make_routes(verifier):
+    app = FastAPI()
+    router = APIRouter(route_class=webhook_route(verifier))
+
+    @router.post("/port")
+    async def port():
+        raise_it()
+
+    app.include_router(router)
+    return app
+
+
+def send_fastapi_route(verifier, _model=None):
+    send_asgi(make_routes(verifier))
+
+
+def send_asgi_middleware(verifier, _model=None):
+    send_asgi(AsgiMiddleware(raise_it_later, verifier))
+
+
+def send_wsgi_middleware(verifier, _model=None):
+    WsgiMiddleware(raise_it, verifier)(environ(), raise_it)
+
+
+def send_aiohttp(verifier, model=None):
+    async def send():
+        loop = asyncio.get_running_loop()
+        stream = StreamReader(BaseProtocol(loop), limit=2**16, loop=loop)
+        stream.feed_data(BODY)
+        stream.feed_eof()
+        request = make_mocked_request("POST", "/port", HEADERS, payload=stream)
+        handler: Any = aiohttp.webhook(verifier, model=model)(raise_it_later)
+        await handler(request)
+
+    asyncio.run(send())
+
+
+def send_lambda(verifier, model=None):
+    aws_lambda.webhook(verifier, model=model)(raise_it)(
+        lambda_event(BODY, HEADERS), None
+    )
+
+
+def send_lambda_async(verifier, model=None):
+    aws_lambda.webhook(verifier, model=model)(raise_it_later)(
+        lambda_event(BODY, HEADERS), None
+    )
+
+
+every_adapter = pytest.mark.parametrize(
+    "send",
+    [
+        send_flask,
+        send_django_sync,
+        send_django_async,
+        send_fastapi_dependency,
+        send_fastapi_route,
+        send_asgi_middleware,
+        send_wsgi_middleware,
+        send_aiohttp,
+        send_lambda,
+        send_lambda_async,
+    ],
+)
+
+
+def assert_hides(error):
+    """Assert that no frame of ours shows what it worked on; return all of them."""
+    shown = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            shown.append(repr(trace.tb_frame.f_locals))
+        trace = trace.tb_next
+    assert not [text for text in shown if any(each in text for each in NEEDLES)]
+    return shown
+
+
+@every_adapter
+@pytest.mark.parametrize("model", [None, ActionInvocation])
+def test_what_a_view_raises_shows_nothing_of_the_delivery(send, model):
+    with pytest.raises(ViewError) as caught:
+        send(Verifier(SECRET), model)
+    # What FastAPI throws into a dependency comes out without the dependency's frames.
+    assert assert_hides(caught.value) or send is send_fastapi_dependency
+
+
+@every_adapter
+def test_what_a_choosing_function_raises_shows_nothing_of_the_request(send):
+    with pytest.raises(ViewError) as caught:
+        send(lambda _: raise_it())
+    assert assert_hides(caught.value)
+
+
+@every_adapter
+def test_that_no_verifier_was_chosen_shows_nothing_of_the_request(send):
+    with pytest.raises(ConfigurationError) as caught:
+        send(lambda _: None)
+    assert assert_hides(caught.value)
+
+
+@every_adapter
+def test_a_clock_that_fails_shows_nothing_of_the_request(send):
+    with pytest.raises(ConfigurationError) as caught:
+        send(Verifier(SECRET, clock=lambda: float("nan")))
+    assert assert_hides(caught.value)
+
+
+def test_a_bare_decorator_shows_nothing_of_the_event(monkeypatch):
+    monkeypatch.setenv("PORT_CLIENT_SECRET", SECRET)
+
+    @aws_lambda.webhook
+    def handler(delivery, context):
+        raise_it()
+
+    with pytest.raises(ViewError) as caught:
+        handler(lambda_event(BODY, HEADERS), None)
+    assert assert_hides(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [make_routes, lambda verifier: AsgiMiddleware(raise_it_later, verifier)]
+)
+def test_a_connection_that_fails_shows_nothing_of_what_arrived(make):
+    messages = [{"type": "http.request", "body": BODY[:40], "more_body": True}]
+
+    async def receive():
+        return messages.pop() if messages else raise_it()
+
+    with pytest.raises(ViewError) as caught:
+        send_asgi(make(Verifier(SECRET)), receive)
+    assert assert_hides(caught.value)
+
+
+def test_the_markers_are_in_what_is_sent():
+    assert b"PAYLOAD-marker" in BODY[:40]
+    assert sign(BODY, SECRET, timestamp=int(HEADERS["x-port-timestamp"])).items() <= (
+        HEADERS.items()
+    )
