@@ -202,14 +202,10 @@ class Verifier:
         found = read_env()
         if isinstance(found, ConfigurationError):
             raise found
-        failure: ConfigurationError | TypeError
         try:
             return cls(found[0], previous_secrets=found[1], **options)
-        except (ConfigurationError, TypeError) as error:
-            # Its traceback would show what was found.
-            failure = error.with_traceback(None)
-        del found
-        raise failure
+        finally:
+            del found  # whoever sees an error sees this frame
 
     def __repr__(self) -> str:
         """Show the rules, not the secrets."""
@@ -590,12 +586,8 @@ def verify(
             came; see `Verifier.verify`.
         ConfigurationError: The secret or an option is not valid.
     """
-    failure: PortWebhookError
     try:
         verifier = Verifier(secret, max_age=max_age, max_future=max_future, agent=agent)
         return verifier.verify(body, headers, received_at=received_at)
-    except PortWebhookError as error:
-        # The traceback starts anew below, where the names are gone.
-        failure = error.with_traceback(None)
-    del body, headers, secret
-    raise failure
+    finally:
+        del body, headers, secret  # whoever sees an error sees this frame

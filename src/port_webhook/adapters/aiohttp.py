@@ -50,8 +50,12 @@ if TYPE_CHECKING:
         Generator,
     )
 
+    from typing_extensions import TypeVar as DefaultTypeVar
+
     from port_webhook.delivery import Delivery
     from port_webhook.verifier import Verifier
+
+    ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
     Answer = web.StreamResponse | Awaitable[web.StreamResponse]
     Verified = Coroutine[Any, Any, web.StreamResponse]
@@ -60,7 +64,6 @@ if TYPE_CHECKING:
 FirstT = TypeVar("FirstT")
 SelfT = TypeVar("SelfT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
-ModelT = TypeVar("ModelT")
 
 _KEY = "port_delivery"
 
@@ -80,11 +83,7 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: None = None
-) -> Decorator[Delivery]: ...
-@overload
-def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(

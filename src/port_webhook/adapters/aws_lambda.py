@@ -36,12 +36,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
+    from typing_extensions import TypeVar as DefaultTypeVar
+
     from port_webhook.kernel.lambda_kafka import (
         KafkaItem,
         handle_kafka_event,
         verify_kafka_event,
     )
     from port_webhook.verifier import Verifier
+
+    ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
     Result = Mapping[str, Any] | list[Any] | str | bytes | None
     Answer = Result | Awaitable[Result]
@@ -59,7 +63,6 @@ _KAFKA = ("KafkaItem", "handle_kafka_event", "verify_kafka_event")
 
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 ContextT = TypeVar("ContextT")
-ModelT = TypeVar("ModelT")
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -74,11 +77,7 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: None = None
-) -> Decorator[Delivery]: ...
-@overload
-def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(

@@ -47,9 +47,12 @@ if TYPE_CHECKING:
 
     from flask import Request
     from flask.typing import ResponseReturnValue
+    from typing_extensions import TypeVar as DefaultTypeVar
 
     from port_webhook.delivery import Delivery
     from port_webhook.verifier import Verifier
+
+    ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
     Answer = ResponseReturnValue | Awaitable[ResponseReturnValue]
     Choose = Callable[[Request], Verifier]
@@ -57,7 +60,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 SelfT = TypeVar("SelfT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
-ModelT = TypeVar("ModelT")
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -75,11 +77,7 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: None = None
-) -> Decorator[Delivery]: ...
-@overload
-def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(

@@ -46,13 +46,18 @@ from port_webhook.kernel import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from typing_extensions import TypeVar as DefaultTypeVar
+
     from port_webhook.delivery import Delivery
     from port_webhook.verifier import Verifier
 
+    ModelT = DefaultTypeVar("ModelT", default=Delivery)
+
     Choose = Callable[[HttpRequest], Verifier]
-    Answer = HttpResponseBase
     AsyncAnswer = Coroutine[Any, Any, HttpResponseBase]
     Served = HttpResponseBase | AsyncAnswer
+    # Constrained to the two, so that a view stays what it was.
+    AnswerT = TypeVar("AnswerT", HttpResponseBase, AsyncAnswer)
     ViewBase = View
 else:
     ViewBase = object
@@ -60,38 +65,26 @@ else:
 P = ParamSpec("P")
 RequestT = TypeVar("RequestT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
-ModelT = TypeVar("ModelT")
 
 
 class Decorator(Protocol[ArgT_co]):
     """What ``webhook(…)`` returns."""
 
-    @overload
     def __call__(
-        self, view: Callable[Concatenate[RequestT, ArgT_co, P], AsyncAnswer], /
-    ) -> Callable[Concatenate[RequestT, P], AsyncAnswer]: ...
-    @overload
-    def __call__(
-        self, view: Callable[Concatenate[RequestT, ArgT_co, P], Answer], /
-    ) -> Callable[Concatenate[RequestT, P], Answer]: ...
+        self, view: Callable[Concatenate[RequestT, ArgT_co, P], AnswerT], /
+    ) -> Callable[Concatenate[RequestT, P], AnswerT]:
+        """Return the view that Django calls."""
+        ...
 
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: None = None
-) -> Decorator[Delivery]: ...
-@overload
-def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT]
+    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(
-    view: Callable[Concatenate[RequestT, Delivery, P], AsyncAnswer], /
-) -> Callable[Concatenate[RequestT, P], AsyncAnswer]: ...
-@overload
-def webhook(
-    view: Callable[Concatenate[RequestT, Delivery, P], Answer], /
-) -> Callable[Concatenate[RequestT, P], Answer]: ...
+    view: Callable[Concatenate[RequestT, Delivery, P], AnswerT], /
+) -> Callable[Concatenate[RequestT, P], AnswerT]: ...
 def webhook(
     verifier: object = None, /, *, model: type[Any] | None = None
 ) -> Callable[..., Any]:
