@@ -307,6 +307,12 @@ class TestCommit:
 
         assert world.store.steps == ["claim", "release"]
 
+    @pytest.mark.parametrize("status", [307, 308])
+    async def test_a_redirect_of_the_same_request_releases(self, world, status):
+        await world.receive(status=status)
+
+        assert world.store.steps == ["claim", "release"]
+
     async def test_an_exception_with_a_status_counts_by_its_status(self, world):
         with pytest.raises(HandlerError):
             await world.receive(fail, status=302)
@@ -331,9 +337,13 @@ class TestCommit:
 
         assert all(record.levelno < logging.WARNING for record in records)
 
-    async def test_a_commit_that_fails_does_not_hide_the_handlers_error(self, world):
+    async def test_a_commit_that_fails_does_not_hide_the_handlers_error(
+        self, world, records
+    ):
         with pytest.raises(HandlerError):
             await world.receive(fail, status=200, commit=OSError())
+
+        assert records[-1].port_code == "replay_store_error"
 
     async def test_a_payload_error_of_the_handler_is_recorded(self, world, records):
         error = PayloadError("is missing", path="a.b")

@@ -20,9 +20,9 @@
     ├── DecryptionError
     └── ReportingError
 
-Each class writes its own message from typed arguments. None of them ever takes
-a secret, a payload, a signature or an expected MAC, so that no message,
-attribute or log record can show one.
+Most classes write their own message from typed arguments; the others take a sentence
+of the library's own. None of them ever takes a secret, a payload, a signature or an
+expected MAC, so that no message, attribute or log record can show one.
 """
 
 from __future__ import annotations
@@ -138,13 +138,13 @@ class SignatureMismatchError(_UnauthorizedError):
 
     code: str = "signature_mismatch"
 
-    def __init__(self) -> None:
-        """Name the usual causes."""
+    def __init__(self, *, agent: bool = False) -> None:
+        """Name the usual causes; *agent* tells whether the agent's form was tried."""
+        by_agent = "" if agent else ", or Port's agent forwarded it (set agent=True)"
         super().__init__(
             "No signature matches. Either Port did not sign this payload, or the "
-            "client secret belongs to another organisation, or the body was changed "
-            "on its way (pass the raw bytes), or Port's agent forwarded it "
-            "(set agent=True)."
+            "client secret is that of another organisation or was rotated, or the "
+            f"body was changed on its way (pass the raw bytes){by_agent}."
         )
 
 
@@ -167,14 +167,20 @@ class TimestampError(_UnauthorizedError):
         self.max_future = max_future
         if age < 0:
             self.code = "timestamp_in_future"
-            problem = f"lies {-age:.1f} s ahead; at most {max_future:g} s (max_future)"
+            bound = f"{max_future:g} s (max_future)"
+            problem = f"lies {_seconds(-age)} s ahead; at most {bound}"
         else:
             self.code = "timestamp_too_old"
-            problem = f"is {age:.1f} s old; at most {max_age:g} s (max_age)"
+            problem = f"is {_seconds(age)} s old; at most {max_age:g} s (max_age)"
         super().__init__(
             f"The timestamp {problem} are accepted. If the delivery is new, "
             "check this machine's clock."
         )
+
+
+def _seconds(value: float) -> str:
+    # To the millisecond, so that it is never shown equal to a bound that it passes.
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 class UnreadableBodyError(VerificationError):

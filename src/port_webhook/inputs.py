@@ -43,7 +43,7 @@ def load_keys(secret: object, previous: object) -> list[HMAC] | ConfigurationErr
     """
     # One secret is a sequence too, of characters or of small integers, and a key of
     # one character can be guessed.
-    if not isinstance(previous, Sequence) or isinstance(previous, _ONE_SECRET):
+    if not is_instance(previous, Sequence) or is_instance(previous, _ONE_SECRET):
         return ConfigurationError("previous_secrets must be a sequence of secrets")
     older = cast("Sequence[object]", previous)
     # Before it is taken apart: a range may be longer than memory is large.
@@ -105,67 +105,87 @@ def read_body(body: object, limit: int) -> bytes | VerificationError:
     return raw if len(raw) <= limit else BodyTooLargeError(limit)
 
 
+def is_instance(value: object, kinds: type | tuple[type, ...]) -> bool:
+    """Do what ``isinstance`` does; what only pretends to be of a kind may raise."""
+    try:
+        return isinstance(value, kinds)
+    except Exception:  # noqa: BLE001  # a lazy object looks itself up, and fails
+        return False
+
+
 def read_instant(value: object, label: str) -> float | ConfigurationError:
     """Return *value*, epoch seconds or an aware datetime, as epoch seconds."""
     if type(value) is float and 0 < value < _FIRST_MILLISECONDS:  # what a clock says
         return value
-    if not isinstance(value, _NUMBER):
-        value = _from_datetime(value)
-    if isinstance(value, bool) or not isinstance(value, _NUMBER):
+    number = _to_number(value)
+    if number is None:
+        number = _from_datetime(value)
+    if number is None:
         return ConfigurationError(
             f"{label} must be seconds since the epoch, or an aware datetime"
         )
     # Written so that NaN fails; comparing does not overflow on a huge integer.
-    if not -_FIRST_MILLISECONDS < value < _FIRST_MILLISECONDS:
+    if not -_FIRST_MILLISECONDS < number < _FIRST_MILLISECONDS:
         return ConfigurationError(
             f"{label} must be finite and in seconds, not milliseconds"
         )
-    return float(value)
+    return float(number)
+
+
+def _to_number(value: object) -> float | None:
+    """Return a plain number, and None for all else, true and false among it."""
+    if not is_instance(value, _NUMBER) or is_instance(value, bool):
+        return None
+    # A subclass may compare as it likes.
+    if isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(cast("float", value))
 
 
 def _from_datetime(value: object) -> float | None:
     """Return the seconds since the epoch of an aware datetime, else None."""
     from datetime import datetime
 
-    if not isinstance(value, datetime):
-        return None
     try:
-        return None if value.utcoffset() is None else value.timestamp()
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            return None
+        return value.timestamp()
     except Exception:  # noqa: BLE001  # whatever a foreign tzinfo raises
         return None
 
 
 def require_seconds(name: str, value: object, *, positive: bool = False) -> None:
     """Refuse what is not a finite number of seconds from zero up."""
+    number = _to_number(value)
     if (
-        isinstance(value, bool)
-        or not isinstance(value, _NUMBER)
+        number is None
         # NaN fails the comparison; so does what float() could not hold.
-        or not 0 <= value < _FIRST_MILLISECONDS
-        or (positive and value == 0)
+        or not 0 <= number < _FIRST_MILLISECONDS
+        or (positive and number == 0)
     ):
         least = "greater than zero" if positive else "zero or more"
-        msg = f"{name} must be a finite number of seconds, {least}"
+        msg = f"{name} must be a number of seconds, {least} and less than 10**11"
         raise ConfigurationError(msg)
 
 
 def require_size(name: str, value: object) -> None:
     """Refuse what is not a whole number of bytes from one up."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+    number = _to_number(value)
+    if not isinstance(number, int) or number <= 0:
         msg = f"{name} must be a whole number of bytes, greater than zero"
         raise ConfigurationError(msg)
 
 
 def require_bool(name: str, value: object) -> None:
     """Refuse what is not True or False."""
-    if not isinstance(value, bool):
+    if not is_instance(value, bool):
         msg = f"{name} must be True or False"
         raise ConfigurationError(msg)
 
 
 def require_text(name: str, value: object) -> None:
     """Refuse what cannot be encoded as UTF-8."""
-    if not isinstance(value, str) or _SURROGATE.search(value) is not None:
+    if not is_instance(value, str) or _SURROGATE.search(cast("str", value)) is not None:
         msg = f"{name} must be text without lone surrogates"
         raise ConfigurationError(msg)
 

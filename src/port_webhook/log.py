@@ -1,7 +1,7 @@
 """The structured records of the ``port_webhook`` logger.
 
-``logging`` is imported when the first record is written, not with the package: most
-processes have it loaded by then, and a Lambda cold start need not wait for it.
+``logging`` is imported with the first delivery, not with the package: most processes
+have it loaded by then, and a Lambda cold start need not wait for it.
 
 The fields of a record are attributes named ``port_…``, so that any JSON formatter
 carries them along. No field and no message ever holds a secret, a payload or a

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from port_webhook.delivery import Delivery
+    from port_webhook.exceptions import ReplayStoreError
     from port_webhook.replay.claims import Claim
 
     Verdict = tuple[Delivery, Claim | None] | PortWebhookError
+
+
+_SENT_AGAIN = (307, 308)
 
 
 class _BaseReception:
@@ -32,8 +36,9 @@ class _BaseReception:
 
     Attributes:
         status: The HTTP status of the answer, once it is known. A status under 400
-            commits the claim, any other releases it. While it is None, a block that
-            ends commits and a block that raises releases.
+            commits the claim, any other releases it, and so do 307 and 308, by which
+            the sender repeats the request. While it is None, a block that ends commits
+            and a block that raises releases.
     """
 
     __slots__ = ("_accept", "_claim", "_judge", "_reject", "status")
@@ -71,7 +76,8 @@ class _BaseReception:
             self._reject(error)
         if self.status is None:
             return error is None
-        return self.status < 400  # noqa: PLR2004  # RFC 9110: errors start here
+        # 307 and 308 ask for the very same request once more, elsewhere.
+        return self.status < 400 and self.status not in _SENT_AGAIN  # noqa: PLR2004  # RFC 9110: errors start here
 
 
 class Reception(_BaseReception):
@@ -94,7 +100,12 @@ class Reception(_BaseReception):
             del delivery, claim
             self._refuse(refusal)
         self._claim = claim
-        self._accept(delivery)
+        try:
+            self._accept(delivery)
+        except BaseException as error:
+            del delivery  # whoever sees the error sees this frame
+            self.finish(error)
+            raise
         return delivery
 
     def __exit__(
@@ -103,12 +114,25 @@ class Reception(_BaseReception):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Commit or release the claim."""
+        """Commit or release the claim; raise what went wrong unless the block did."""
+        failure = self.finish(error)
+        if failure is not None and error is None:
+            raise failure
+
+    def finish(self, error: BaseException | None) -> ReplayStoreError | None:
+        """Commit or release the claim, for an adapter that needs no block.
+
+        Args:
+            error: What the handler raised, or None.
+
+        Returns:
+            The error to answer with, which is recorded already; None if all went well.
+        """
         done = self._is_done(error)
-        if self._claim is not None:
-            failure = self._claim.finish(commit=done)
-            if failure is not None and error is None:
-                self._refuse(failure)
+        failure = None if self._claim is None else self._claim.finish(commit=done)
+        if failure is not None:
+            self._reject(failure)
+        return failure
 
 
 class AsyncReception(_BaseReception):
@@ -131,7 +155,12 @@ class AsyncReception(_BaseReception):
             del delivery, claim
             self._refuse(refusal)
         self._claim = claim
-        self._accept(delivery)
+        try:
+            self._accept(delivery)
+        except BaseException as error:
+            del delivery  # whoever sees the error sees this frame
+            await self.finish(error)
+            raise
         return delivery
 
     async def __aexit__(
@@ -140,9 +169,17 @@ class AsyncReception(_BaseReception):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Commit or release the claim, even while the task is being cancelled."""
+        """Commit or release the claim; raise what went wrong unless the block did."""
+        failure = await self.finish(error)
+        if failure is not None and error is None:
+            raise failure
+
+    async def finish(self, error: BaseException | None) -> ReplayStoreError | None:
+        """Do what `Reception.finish` does, even while the task is being cancelled."""
         done = self._is_done(error)
+        failure = None
         if self._claim is not None:
             failure = await self._claim.afinish(commit=done)
-            if failure is not None and error is None:
-                self._refuse(failure)
+        if failure is not None:
+            self._reject(failure)
+        return failure

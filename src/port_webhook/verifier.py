@@ -2,8 +2,8 @@
 
 A `Verifier` holds an organisation's secrets and the rules. It takes headers and a
 body, whichever path they came by, and returns a `Delivery` or raises. This is the
-only reader of the clock, and the only writer of the log: an adapter fetches bytes
-and sends answers, nothing else.
+only reader of the clock, and it writes the record of each delivery: an adapter
+fetches bytes and sends answers, nothing else.
 
 Like `signature`, it raises only where the names that hold a body, a header or a
 secret have been dropped; everything below a public function returns its error.
@@ -455,7 +455,7 @@ class Verifier:
                 passes = timestamp + self._max_age - now
             ttl = passes + _REPLAY_MARGIN
             return delivery, self._replay.new(delivery.replay_key, ttl)
-        return SignatureMismatchError()
+        return SignatureMismatchError(agent=self._agent)
 
     def _forms(
         self, body: Body | SignedForms
@@ -464,7 +464,7 @@ class Verifier:
 
         An error in place of a text says that there are no more.
         """
-        if isinstance(body, SignedForms):
+        if type(body) is SignedForms:
             return ((body.via, candidate) for candidate in body.candidates)
         raw = read_body(body, self._max_body_bytes)
         if self._agent and isinstance(raw, bytes):

@@ -22,7 +22,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from flask import Flask
 
 import port_webhook
-from port_webhook import ActionInvocation, ConfigurationError, Verifier, sign
+from port_webhook import (
+    ActionInvocation,
+    ConfigurationError,
+    Delivery,
+    Verifier,
+    sign,
+)
 from port_webhook.adapters import aiohttp, aws_lambda, flask
 from port_webhook.adapters import django as django_adapter
 from port_webhook.adapters.asgi import PortWebhookMiddleware as AsgiMiddleware
@@ -184,7 +190,9 @@ def assert_hides(error):
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
-            shown.append(repr(trace.tb_frame.f_locals))
+            local = trace.tb_frame.f_locals
+            assert not any(isinstance(value, Delivery) for value in local.values())
+            shown.append(repr(local))
         trace = trace.tb_next
     assert not [text for text in shown if any(each in text for each in NEEDLES)]
     return shown

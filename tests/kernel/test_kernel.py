@@ -697,6 +697,11 @@ def test_a_prefix_covers_every_case_of_any_letter(path):
     assert PathPrefixes(["/pÖrt"]).covers(path.encode())
 
 
+@pytest.mark.parametrize("path", ["/port\n", "/port%0a", "/any\r", "/%00", "/a%7F/b"])
+def test_a_path_with_a_control_character_is_covered_whatever_it_is(path):
+    assert PathPrefixes(["/port"]).covers(path.encode())
+
+
 def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
     assert PathPrefixes(["/%25252525252541"]).covers(b"/%25252525252541")
@@ -720,6 +725,10 @@ def test_the_root_covers_every_path():
         ["/a/../b"],
         ["/port?x=1"],
         ["/port#x"],
+        ["/port/*"],
+        ["/hooks/{org}"],
+        ["/hooks/<org>"],
+        ["/port\n"],
     ],
 )
 def test_prefixes_that_would_protect_something_else_are_refused(wrong):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import pytest
 
-from port_webhook.exceptions import ReplayStoreError
+from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
 
+boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 KEY = "5f" * 32
 
 
@@ -109,6 +111,8 @@ def test_a_refusal_without_the_item_is_no_answer(dynamodb_world):
             del request["ReturnValuesOnConditionCheckFailure"]
             dynamodb_world.client.put_item(**request)
 
+        update_item = delete_item = put_item
+
     store = DynamoDBReplayStore(
         cast("Any", Forgetful()),
         dynamodb_world.spec["table"],
@@ -117,3 +121,28 @@ def test_a_refusal_without_the_item_is_no_answer(dynamodb_world):
     assert store.claim(KEY, "a", 600) == "claimed"
     with pytest.raises(ReplayStoreError, match="did not show"):
         store.claim(KEY, "b", 600)
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_a_table_without_a_name_is_refused(dynamodb_world, name):
+    with pytest.raises(ConfigurationError, match="name of a table"):
+        DynamoDBReplayStore(dynamodb_world.client, name)
+
+
+def test_what_is_no_client_of_dynamodb_is_refused():
+    credentials = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    session = boto3.session.Session(region_name="eu-west-1", **credentials)
+    table = session.resource("dynamodb").Table("replay")
+    clients: list[Any] = [None, "dynamodb", session.client("s3"), table]
+    for client in clients:
+        with pytest.raises(ConfigurationError, match="client must be"):
+            DynamoDBReplayStore(client, "replay")
+
+
+def test_a_client_that_may_wait_long_is_named_in_a_warning(caplog):
+    client = boto3.session.Session().client("dynamodb", region_name="eu-west-1")
+    with caplog.at_level(logging.WARNING, "port_webhook"):
+        DynamoDBReplayStore(client, "replay")
+    client.close()
+    (record,) = caplog.records
+    assert "may wait 60 s for DynamoDB" in record.getMessage()

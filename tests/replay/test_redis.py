@@ -198,7 +198,27 @@ class TestClients:
             AsyncRedisReplayStore(make(redis.asyncio))
         messages = [record.getMessage() for record in caplog.records]
         assert len(messages) == 2
-        assert all("no socket_timeout" in message for message in messages)
+        assert all("may wait for ever for Redis" in message for message in messages)
+
+    def test_every_attempt_counts_for_the_longest_wait(self, caplog):
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        retry = Retry(NoBackoff(), 10)
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(redis.Redis(socket_timeout=0.5, retry=retry))
+            assert not caplog.records
+            RedisReplayStore(redis.Redis(socket_timeout=5, retry=retry))
+        (record,) = caplog.records
+        assert "may wait 55 s for Redis" in record.getMessage()
+        assert record.port_event == "replay_store_timeout"
+        assert record.port_wait == 55
+
+    @pytest.mark.parametrize("client", [None, "redis://h", redis.Redis, object()])
+    def test_what_is_no_client_is_refused(self, client):
+        for store in (RedisReplayStore, AsyncRedisReplayStore):
+            with pytest.raises(ConfigurationError, match="client of redis-py"):
+                store(client)
 
     @pytest.mark.parametrize(("default", "warned"), [(None, 1), (5, 0)])
     def test_without_the_option_the_default_of_redis_py_counts(
@@ -217,9 +237,12 @@ class TestClients:
 
     def test_a_client_with_a_timeout_is_taken_in_silence(self, caplog):
         from redis.asyncio.cluster import RedisCluster
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         with caplog.at_level(logging.WARNING, "port_webhook"):
-            RedisReplayStore(redis.Redis(socket_timeout=1))
+            retry = Retry(NoBackoff(), 1)
+            RedisReplayStore(redis.Redis(socket_timeout=1, retry=retry))
             AsyncRedisReplayStore(RedisCluster(host="h", socket_timeout=1))
             RedisReplayStore(Nonsense(0))
         assert not caplog.records

@@ -136,6 +136,7 @@ def _wrap(
         if isinstance(opened, DeliveryError):
             return _answer(opened)
         delivery, reception = opened
+        del opened
         _replace_body(request, delivery.payload)
         # Not through the request, which warns of a key that is text.
         request._state[_KEY] = delivery
@@ -151,7 +152,10 @@ def _wrap(
 
         try:
             with _before_start(request, start):
-                result = handler(*args, endpoint.argument(delivery))
+                try:
+                    result = handler(*args, endpoint.argument(delivery))
+                finally:
+                    del delivery  # whoever sees an error sees this frame
                 answer = await result if isawaitable(result) else result
         except BaseException as error:
             if started:

@@ -84,6 +84,9 @@ class PortWebhookMiddleware:
         root = scope.get("root_path", "").encode("utf-8", "surrogateescape")
         path = scope["path"].encode("utf-8", "surrogateescape")
         raw = (scope.get("raw_path") or b"").partition(b"?")[0]
-        readings = (path, path.removeprefix(root), root + path)
-        raw_readings = (raw, raw.removeprefix(root)) if raw else ()
-        return any(map(self._paths.covers, (*readings, *raw_readings)))
+        readings = [path, path.removeprefix(root), root + path]
+        readings += [raw, raw.removeprefix(root)] if raw else []
+        # FastAPI can be given a root_path, which it takes off later.
+        own_root = str(getattr(self._app, "root_path", "") or "").encode()
+        readings += [each.removeprefix(own_root) for each in readings if own_root]
+        return any(map(self._paths.covers, readings))

@@ -192,10 +192,11 @@ def _wrap(
             return refuse(request, PLAIN)
 
         def run(delivery: Delivery) -> dict[str, Any] | ConfigurationError:
-            # Not in a local: tracebacks of the handler's exceptions show this frame.
-            return respond(
-                finish(handler(endpoint.argument(delivery), context)), request
-            )
+            try:
+                result = finish(handler(endpoint.argument(delivery), context))
+            finally:
+                del delivery  # whoever sees an error sees this frame
+            return respond(result, request)
 
         answer = handle(
             verifier,

@@ -133,12 +133,14 @@ class PortWebhook(_Scheme):
         if isinstance(opened, DeliveryError):
             raise _exception(opened)
         delivery, reception = opened
+        del opened
         # Where Starlette keeps a body that was read: the endpoint may read it too.
         request._body = delivery.payload  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way
         request.scope[DELIVERY_KEY] = request.state.port_delivery = delivery
         try:
             yield self._endpoint.argument(delivery)
         except BaseException as error:
+            del delivery  # whoever sees the error sees this frame
             failure = await aend(verifier, reception, _status_of(error), error)
             if failure is None:
                 raise

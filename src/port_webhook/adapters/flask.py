@@ -124,12 +124,18 @@ def _wrap(
             # while tests and scripts may share one g between several.
             request.environ[DELIVERY_KEY] = g.port_delivery = delivery
             call = current_app.ensure_sync(view)
-            # Not in a local: tracebacks of the view's own exceptions show this frame.
-            if by_keyword:
-                return make_response(
-                    call(*args, **kwargs | {"delivery": endpoint.argument(delivery)})
-                )
-            return make_response(call(*args, endpoint.argument(delivery), **kwargs))
+            try:
+                # Not in a local, for the same reason as below.
+                if by_keyword:
+                    return make_response(
+                        call(
+                            *args, **kwargs | {"delivery": endpoint.argument(delivery)}
+                        )
+                    )
+                return make_response(call(*args, endpoint.argument(delivery), **kwargs))
+            except BaseException:
+                del delivery  # whoever sees the error sees this frame
+                raise
 
         answer = handle(
             endpoint.verifier_for(request),

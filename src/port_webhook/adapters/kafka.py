@@ -70,8 +70,8 @@ def verify_message(
         ConfigurationError: *received_at* is not valid, or the replay store is
             asynchronous.
     """
-    outcome = hand_over(verifier.verify, value, verifier, received_at)
-    del value
+    outcome = hand_over(lambda one: one.verify, value, verifier, received_at)
+    del value, verifier
     if isinstance(outcome, PortWebhookError):
         raise outcome
     return outcome
@@ -97,8 +97,8 @@ def receive_message(
         VerificationError: As for `verify_message`.
         ConfigurationError: The replay store is asynchronous.
     """
-    outcome = hand_over(verifier.receive, value, verifier, received_at)
-    del value
+    outcome = hand_over(lambda one: one.receive, value, verifier, received_at)
+    del value, verifier
     if isinstance(outcome, PortWebhookError):
         raise outcome
     return outcome
@@ -108,8 +108,8 @@ def areceive_message(
     value: Body, verifier: Verifier, *, received_at: float | datetime | None = None
 ) -> AsyncReception:
     """Do what `receive_message` does, for ``async with``."""
-    outcome = hand_over(verifier.areceive, value, verifier, received_at)
-    del value
+    outcome = hand_over(lambda one: one.areceive, value, verifier, received_at)
+    del value, verifier
     if isinstance(outcome, PortWebhookError):
         raise outcome
     return outcome
@@ -151,7 +151,7 @@ def _read_record(record: Any) -> Record | PortWebhookError:  # noqa: ANN401  # t
             )
         kind, stamp = record.timestamp()
         return Record(record.value(), None if kind == _NO_TIMESTAMP else stamp / 1e3)
-    except (AttributeError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001  # whatever a record of another kind raises
         return ConfigurationError(
             f"{type(record).__name__} is no record of confluent-kafka or aiokafka"
         )

@@ -91,6 +91,7 @@ class PortWebhookMiddleware:
 
         def run(delivery: Delivery) -> _Answer:
             _replace_input(environ, delivery)
+            del delivery  # what the application raises shows this frame
             answer.begin(self._app, environ)
             return answer
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable
     from datetime import datetime
 
-    from port_webhook.reception import AsyncReception
+    from port_webhook.reception import AsyncReception, Reception
     from port_webhook.signature import Headers
 
 RequestT = TypeVar("RequestT")
@@ -108,7 +108,11 @@ class Endpoint(Generic[RequestT]):
 
     def argument(self, delivery: Delivery) -> Any:  # noqa: ANN401  # the user's model
         """Return what the view is called with."""
-        return delivery if self._model is None else delivery.parse(self._model)
+        try:
+            return delivery if self._model is None else delivery.parse(self._model)
+        except BaseException:
+            del delivery  # whoever sees the error sees this frame
+            raise
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
@@ -301,13 +305,52 @@ def handle(
     Returns:
         What *run* returned, or the error to answer with.
     """
+    try:
+        opened = begin(
+            verifier, headers, existing=existing, read=read, received_at=received_at
+        )
+    finally:
+        del headers, existing, read  # whoever sees an error sees this frame
+    if isinstance(opened, DeliveryError):
+        return opened
+    delivery, reception = opened
+    del opened
+    try:
+        result = run(delivery)
+        status = status_of(result)
+    except BaseException as error:
+        del delivery
+        failure = end(verifier, reception, status_of(error), error)
+        if failure is None:
+            raise
+        return failure
+    failure = end(verifier, reception, status, None)
+    return result if failure is None else failure
+
+
+def begin(
+    verifier: Verifier,
+    headers: Headers,
+    *,
+    existing: object,
+    read: Callable[[int], bytes | DeliveryError],
+    received_at: float | datetime | None = None,
+) -> tuple[Delivery, Reception | None] | DeliveryError:
+    """Do the first half of `handle`, for a framework that calls the view itself.
+
+    Args:
+        verifier: As for `handle`.
+        headers: As for `handle`.
+        existing: As for `handle`.
+        read: As for `handle`.
+        received_at: As for `handle`.
+
+    Returns:
+        The delivery, and what to give to `end`; or the error to answer with.
+    """
     delivery = reusable(existing, verifier)
     if delivery is not None:
-        try:
-            return run(delivery)
-        except PayloadError as error:
-            verifier.reject(error.with_traceback(None))
-            return error
+        return delivery, None
     now = _check_headers(verifier, headers, received_at)
     if isinstance(now, PortWebhookError):
         del headers, existing, read  # whoever sees the error sees this frame
@@ -321,28 +364,53 @@ def handle(
         verifier.reject(body)
         return body
     reception = verifier.receive(body, headers, received_at=now)
-    del body, headers, existing, read  # what the view raises shows this frame
+    del body, headers, existing, read
     try:
-        delivery = reception.__enter__()
+        return reception.__enter__(), reception
     except DeliveryError as error:
         return error
-    try:
-        result = run(delivery)
-        reception.status = status_of(result)
-    except PayloadError as error:
+
+
+def end(
+    verifier: Verifier,
+    reception: Reception | None,
+    status: int | None,
+    error: BaseException | None,
+) -> DeliveryError | None:
+    """Do the second half of `handle`: commit or release.
+
+    Args:
+        verifier: As it was given to `begin`.
+        reception: What `begin` returned; None if an outer adapter ends the claim.
+        status: The HTTP status of the answer, or of *error*; None if it has none.
+        error: What the view raised, or None.
+
+    Returns:
+        The error to answer with, instead of the view's answer or exception. None
+        leaves it as it is.
+    """
+    invalid = _ending(verifier, reception, status, error)
+    if reception is None:
+        return invalid
+    return reception.finish(error) or invalid
+
+
+def _ending(
+    verifier: Verifier,
+    reception: Reception | AsyncReception | None,
+    status: int | None,
+    error: BaseException | None,
+) -> PayloadError | None:
+    """Tell *reception* the status; return *error* if it is an answer."""
+    invalid = error if isinstance(error, PayloadError) else None
+    if invalid is not None:
         # A hook would see the delivery in the frames between.
-        reception.__exit__(PayloadError, error.with_traceback(None), None)
-        return error
-    except BaseException as error:
-        reception.status = status_of(error)
-        reception.__exit__(type(error), error, None)
-        del delivery  # whoever sees the error sees this frame
-        raise
-    try:
-        reception.__exit__(None, None, None)
-    except DeliveryError as error:
-        return error
-    return result
+        invalid.with_traceback(None)
+        if reception is None:
+            verifier.reject(invalid)
+    elif reception is not None:
+        reception.status = status
+    return invalid
 
 
 async def ahandle(
@@ -383,17 +451,7 @@ async def abegin(
     existing: object,
     read: Callable[[int], Awaitable[bytes | DeliveryError]],
 ) -> tuple[Delivery, AsyncReception | None] | DeliveryError:
-    """Do the first half of `ahandle`, for a framework that calls the view itself.
-
-    Args:
-        verifier: As for `handle`.
-        headers: As for `handle`.
-        existing: As for `handle`.
-        read: As for `handle`.
-
-    Returns:
-        The delivery, and what to give to `aend`; or the error to answer with.
-    """
+    """Do what `begin` does, awaiting the body and the replay store."""
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
@@ -423,30 +481,8 @@ async def aend(
     status: int | None,
     error: BaseException | None,
 ) -> DeliveryError | None:
-    """Do the second half of `ahandle`: commit or release.
-
-    Args:
-        verifier: As it was given to `abegin`.
-        reception: What `abegin` returned; None if an outer adapter ends the claim.
-        status: The HTTP status of the answer, or of *error*; None if it has none.
-        error: What the view raised, or None.
-
-    Returns:
-        The error to answer with, instead of the view's answer or exception. None
-        leaves it as it is.
-    """
-    invalid = error if isinstance(error, PayloadError) else None
+    """Do what `end` does, for what `abegin` returned."""
+    invalid = _ending(verifier, reception, status, error)
     if reception is None:
-        if invalid is not None:
-            verifier.reject(invalid.with_traceback(None))
         return invalid
-    reception.status = None if invalid is not None else status
-    if invalid is not None:
-        # A hook would see the delivery in the frames between.
-        invalid.with_traceback(None)
-    kind = None if error is None else type(error)
-    try:
-        await reception.__aexit__(kind, error, None)
-    except DeliveryError as failure:
-        return failure
-    return invalid
+    return await reception.finish(error) or invalid

@@ -18,6 +18,7 @@ from port_webhook.canonical import (
     respell_strings,
 )
 from port_webhook.exceptions import (
+    ConfigurationError,
     DeliveryError,
     MissingHeaderError,
     PortWebhookError,
@@ -25,12 +26,10 @@ from port_webhook.exceptions import (
 )
 from port_webhook.inputs import read_body
 from port_webhook.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook.verifier import SignedForms
+from port_webhook.verifier import SignedForms, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from port_webhook.verifier import Verifier
 
 T = TypeVar("T")
 
@@ -39,26 +38,33 @@ _KEYS = {"X-Port-Signature": SIGNATURE_HEADER, "X-Port-Timestamp": TIMESTAMP_HEA
 
 
 def hand_over(
-    method: Callable[..., T], value: object, verifier: Verifier, received_at: object
+    method_of: Callable[[Verifier], Callable[..., T]],
+    value: object,
+    verifier: Verifier,
+    received_at: object,
 ) -> T | PortWebhookError:
-    """Call a *method* of *verifier* with the texts and headers of a message.
+    """Call a method of *verifier* with the texts and headers of a message.
 
     Args:
-        method: ``verifier.verify``, ``receive`` or ``areceive``.
+        method_of: Returns ``verify``, ``receive`` or ``areceive`` of the verifier.
         value: The message, bytes or text.
         verifier: Its ``max_body_bytes`` bounds the message; it records an error that
             is found here.
-        received_at: As for *method*.
+        received_at: As for the method.
 
     Returns:
-        What *method* returned, or the error instead of raising it.
+        What the method returned, or the error instead of raising it.
     """
+    if not isinstance(verifier, Verifier):
+        return ConfigurationError(
+            f"verifier must be a Verifier, not {type(verifier).__name__}"
+        )
     message = read_message(value, verifier.max_body_bytes)
     if isinstance(message, DeliveryError):
         verifier.reject(message)
         return message
     try:
-        return method(*message, received_at=received_at)
+        return method_of(verifier)(*message, received_at=received_at)
     except PortWebhookError as error:
         # Its traceback would show this frame's locals.
         return error.with_traceback(None)

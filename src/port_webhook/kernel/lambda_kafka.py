@@ -21,10 +21,10 @@ from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
     DeliveryInProgressError,
-    PayloadError,
     PortWebhookError,
     ReplayStoreError,
 )
+from port_webhook.kernel import end
 from port_webhook.kernel.kafka_message import hand_over
 from port_webhook.kernel.lambda_event import decode_base64, finish
 
@@ -146,13 +146,23 @@ def handle_kafka_event(
         record that failed.
 
     Raises:
-        ConfigurationError: *event* is not that of a Kafka trigger, or the replay
-            store is asynchronous.
+        ConfigurationError: *event* is not that of a Kafka trigger, nothing can be
+            parsed into *model*, or the replay store is asynchronous.
     """
+    unusable = None
+    if model is not None:
+        from port_webhook.models.loading import check_model
+
+        unusable = check_model(model)
+    if unusable is not None:
+        del event
+        raise unusable
 
     def run(delivery: Delivery) -> None:
-        # Not in a local: tracebacks of the handler's exceptions show this frame.
-        finish(handler(delivery if model is None else delivery.parse(model)))
+        try:
+            finish(handler(delivery if model is None else delivery.parse(model)))
+        finally:
+            del delivery  # whoever sees an error sees this frame
 
     failures = _handle_all(event, verifier, run)
     del event
@@ -169,7 +179,7 @@ def _verify_all(
         return partitions
     items: list[KafkaItem] = []
     for record in chain.from_iterable(partitions):
-        outcome = _hand_over(verifier.verify, record, verifier)
+        outcome = _hand_over(lambda one: one.verify, record, verifier)
         if isinstance(outcome, DeliveryError):
             items.append(KafkaItem(*record.place, record.received_at, None, outcome))
         elif isinstance(outcome, PortWebhookError):
@@ -199,7 +209,7 @@ def _handle(
     record: _Record, verifier: Verifier, run: Callable[[Delivery], None]
 ) -> bool | PortWebhookError:
     """Verify and handle one record; return whether it is done."""
-    reception = _hand_over(verifier.receive, record, verifier)
+    reception = _hand_over(lambda one: one.receive, record, verifier)
     if isinstance(reception, PortWebhookError):
         return True if isinstance(reception, DeliveryError) else reception
     try:
@@ -210,31 +220,28 @@ def _handle(
         return error.with_traceback(None)
     try:
         run(delivery)
-    except PayloadError as error:
-        reception.__exit__(PayloadError, error, None)
-        return True
     except BaseException as error:
-        reception.__exit__(type(error), error, None)
+        del delivery  # whoever sees the error sees this frame
+        is_invalid = end(verifier, reception, None, error) is error
         if not isinstance(error, Exception):
             raise
-        _log_failure(record, error)
-        return False
-    try:
-        reception.__exit__(None, None, None)
-    except ReplayStoreError:
-        return False
-    return True
+        if not is_invalid:
+            _log_failure(record, error)
+        return is_invalid
+    return end(verifier, reception, None, None) is None
 
 
 def _hand_over(
-    method: Callable[..., T], record: _Record, verifier: Verifier
+    method_of: Callable[[Verifier], Callable[..., T]],
+    record: _Record,
+    verifier: Verifier,
 ) -> T | PortWebhookError:
-    """Call a *method* of *verifier* with what the record holds, or return an error."""
+    """Call a method of *verifier* with what the record holds, or return an error."""
     message = decode_base64(record.value, verifier.max_body_bytes)
     if isinstance(message, DeliveryError):
         verifier.reject(message)
         return message
-    return hand_over(method, message, verifier, record.received_at)
+    return hand_over(method_of, message, verifier, record.received_at)
 
 
 def _log_failure(record: _Record, error: Exception) -> None:

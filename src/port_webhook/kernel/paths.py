@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from port_webhook.exceptions import ConfigurationError
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MAX_READINGS = 4
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Of a query, of a fragment, and of the patterns that frameworks have for routes.
+_NOT_IN_PREFIX = re.compile(rf"[?#*{{}}<>]|{_CONTROL.pattern}")
 
 
 class PathPrefixes:
@@ -18,15 +22,16 @@ class PathPrefixes:
     A prefix matches whole segments: ``/port`` covers ``/port``, ``/port/`` and
     ``/port/a``, not ``/portal``. A path is covered if any reading of it is: in any
     case, with escapes decoded once more, without empty segments, with backslashes as
-    slashes, with dot segments kept or resolved. Whatever a framework makes of a path,
-    a request is verified once too often rather than not at all.
+    slashes, with dot segments kept or resolved. So is every path with a control
+    character, for some routers ignore a line break at the end. Whatever a framework
+    makes of a path, a request is verified once too often rather than not at all.
 
     Args:
         prefixes: Such as ``["/port"]``; None covers every path.
 
     Raises:
         ConfigurationError: *prefixes* is empty, or not a collection of paths that
-            begin with a slash and have no dot segments.
+            begin with a slash; or one has dot segments, or is a pattern or a URL.
     """
 
     def __init__(self, prefixes: Iterable[str] | None) -> None:  # noqa: D107  # above
@@ -41,10 +46,14 @@ class PathPrefixes:
         for prefix in listed:
             text = prefix if isinstance(prefix, str) else ""
             *_, segments = _readings(text.encode("utf-8", "replace"))
-            if not text.startswith("/") or ".." in segments or {*"?#"} & {*text}:
+            if (
+                not text.startswith("/")
+                or ".." in segments
+                or _NOT_IN_PREFIX.search(text) is not None
+            ):
                 msg = (
                     "A path prefix must begin with a slash, and have no dot segments, "
-                    "no query and no fragment"
+                    "no query and no placeholders"
                 )
                 raise ConfigurationError(msg)
             self._prefixes.append(segments)
@@ -54,6 +63,8 @@ class PathPrefixes:
         if self._prefixes is None:
             return True
         for count, segments in enumerate(_readings(path)):
+            if any(_CONTROL.search(segment) is not None for segment in segments):
+                return True
             for each in (segments, _resolve(segments)):
                 if any(each[: len(prefix)] == prefix for prefix in self._prefixes):
                     return True

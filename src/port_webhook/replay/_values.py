@@ -1,4 +1,4 @@
-"""What every store does to the values it is given, before it stores them."""
+"""What stores share: checks of what they are given, before they use it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import re
 from hashlib import sha256
 from math import ceil
 
+from port_webhook import log
 from port_webhook.exceptions import ConfigurationError
 
 # A hundred years. Every store can count that far from today, in milliseconds.
 _FOREVER = 100 * 365 * 86_400
 _PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# Seconds. Port's agent gives a request up after 30 (protocol, section 2), and several
+# steps of a store may have to fit.
+_LONGEST_WAIT = 10
 # The longest text that `to_name` returns: the prefix and a SHA-256 in hex.
 MAX_NAME = 71
 
@@ -57,3 +61,35 @@ def to_name(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     return f"sha256:{sha256(to_bytes(text)).hexdigest()}"
+
+
+def require_methods(client: object, names: tuple[str, ...], kind: str) -> None:
+    """Refuse a client that is not of *kind*.
+
+    Raises:
+        ConfigurationError: *client* lacks one of the methods *names*.
+    """
+    methods = [getattr(client, name, None) for name in names]
+    if isinstance(client, type) or not all(callable(method) for method in methods):
+        msg = f"client must be {kind}, not {type(client).__name__}"
+        raise ConfigurationError(msg)
+
+
+def warn_of_wait(service: str, seconds: float | None, options: str) -> None:
+    """Warn of a client that may wait long, or for ever, for a server that is silent.
+
+    Args:
+        service: Its name.
+        seconds: The longest wait; None if there is no end.
+        options: The client's options that shorten it.
+    """
+    if seconds is not None and seconds <= _LONGEST_WAIT:
+        return
+    how_long = "for ever" if seconds is None else f"{seconds:g} s"
+    log.write(
+        log.WARNING,
+        f"The replay store's client may wait {how_long} for {service}, and a delivery "
+        f"is not answered meanwhile. Set {options}.",
+        "replay_store_timeout",
+        wait=seconds,
+    )

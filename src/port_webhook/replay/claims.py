@@ -42,7 +42,7 @@ class Claims:
         is_async: Whether the store is asynchronous.
     """
 
-    __slots__ = ("fail_open", "is_async", "lease", "store")
+    __slots__ = ("fail_open", "is_async", "lease", "store", "to_thread")
 
     def __init__(
         self, store: ReplayStore | AsyncReplayStore, *, lease: float, fail_open: bool
@@ -56,6 +56,8 @@ class Claims:
         self.lease: float = lease
         self.fail_open: bool = fail_open
         self.is_async: bool = any(iscoroutinefunction(method) for method in methods)
+        # A store may have threads of its own to run in, as Django's connections do.
+        self.to_thread: Any = getattr(store, "to_thread", asyncio.to_thread)
 
     def new(self, key: str, ttl: float) -> Claim:
         """Return the claim on *key*, not yet taken; *ttl* is in seconds."""
@@ -105,11 +107,19 @@ class Claim:
         if not self._held:
             return None
         self._held = False
+        task = _spawn(self._afinish(commit=commit))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody is left to record how it ends.
+            task.add_done_callback(_record_failure)
+            raise
+
+    async def _afinish(self, *, commit: bool) -> ReplayStoreError | None:
+        """End the claim and say how, in a task of its own that nobody cancels."""
         if commit:
-            step = self._acall("commit", self._ttl)
-            return self._committed(await asyncio.shield(_spawn(step)))
-        step = self._acall("release")
-        self._released(await asyncio.shield(_spawn(step)))
+            return self._committed(await self._acall("commit", self._ttl))
+        self._released(await self._acall("release"))
         return None
 
     async def _abandon(self, task: asyncio.Future[object]) -> None:
@@ -129,19 +139,21 @@ class Claim:
             if self._claims.is_async:
                 answer = self._call(step, *args)
             else:
-                answer = await asyncio.to_thread(self._call, step, *args)
+                answer = await self._claims.to_thread(self._call, step, *args)
             return await answer if isawaitable(answer) else answer
         except _FAILURES as error:
             return error
 
     def _taken(self, answer: object) -> ReplayError | ConfigurationError | None:
-        if answer == "claimed":
-            self._held = True
-            return None
-        if answer == "in_progress":
-            return DeliveryInProgressError()
-        if answer == "committed":
-            return DuplicateDeliveryError()
+        # Text first: comparing a foreign object may raise anything.
+        if isinstance(answer, str):
+            if answer == "claimed":
+                self._held = True
+                return None
+            if answer == "in_progress":
+                return DeliveryInProgressError()
+            if answer == "committed":
+                return DuplicateDeliveryError()
         if isawaitable(answer):
             _discard(answer)
             return ConfigurationError(
@@ -200,6 +212,12 @@ def _spawn(step: Coroutine[Any, Any, object]) -> asyncio.Future[Any]:
     _background.add(task)
     task.add_done_callback(_background.discard)
     return task
+
+
+def _record_failure(task: asyncio.Future[ReplayStoreError | None]) -> None:
+    failure = task.result()
+    if failure is not None:
+        log.write(log.ERROR, str(failure), "replay_store_failed")
 
 
 def _discard(awaitable: object) -> None:

@@ -18,8 +18,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from port_webhook.exceptions import ReplayStoreError
-from port_webhook.replay._values import to_milliseconds, to_name
+from port_webhook.exceptions import ConfigurationError, ReplayStoreError
+from port_webhook.replay._values import (
+    require_methods,
+    to_milliseconds,
+    to_name,
+    warn_of_wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +36,7 @@ __all__ = ["DynamoDBReplayStore", "create_table"]
 # An hour passes between an item's expiry and the earliest deletion by DynamoDB, so
 # that a machine whose clock is slow finds the item as long as it counts for it.
 _DELETION_DELAY = 3600
+_OPERATIONS = ("put_item", "update_item", "delete_item")
 _HELD = "#owner = :owner AND expires_at > :now"
 
 
@@ -68,9 +74,14 @@ class DynamoDBReplayStore:
     Args:
         client: A low-level client: ``boto3.client("dynamodb")``. It may be shared
             between threads. Give it short timeouts and few retries; boto3's defaults
-            wait 60 s, several times.
+            wait 60 s, several times. One that may wait more than 10 s is named in a
+            warning of the ``port_webhook`` logger.
         table_name: The table's name or ARN.
         clock: Returns the time in seconds since the epoch.
+
+    Raises:
+        ConfigurationError: *client* is something else, such as the resource
+            ``boto3.resource("dynamodb")``, or *table_name* is empty.
     """
 
     __slots__ = ("_client", "_clock", "_table_name")
@@ -83,6 +94,20 @@ class DynamoDBReplayStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Use the table *table_name* of *client*, without asking for it yet."""
+        require_methods(client, _OPERATIONS, 'boto3.client("dynamodb")')
+        if not hasattr(client, "exceptions"):
+            # A Table of boto3's resource has the methods too, with other arguments.
+            msg = 'client must be boto3.client("dynamodb"), not a resource'
+            raise ConfigurationError(msg)
+        if not table_name:
+            msg = "table_name must be the name of a table"
+            raise ConfigurationError(msg)
+        config = getattr(getattr(client, "meta", None), "config", None)
+        warn_of_wait(
+            "DynamoDB",
+            getattr(config, "read_timeout", 0),
+            "read_timeout and retries in its botocore Config",
+        )
         self._client = client
         self._table_name = table_name
         self._clock = clock

@@ -14,7 +14,7 @@ import threading
 import time
 from array import array
 from hashlib import sha256
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from port_webhook import log
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
@@ -53,15 +53,15 @@ class MemoryReplayStore:
     Other processes, the workers of one server among them, do not see these claims:
     with four workers the same request can run four times. So does a forked child,
     which starts with a copy of what its parent knew and shares nothing from then on.
-    A restart forgets everything. The first store of a process says so once, as a
-    warning of the ``port_webhook`` logger.
+    A restart forgets everything. Each store says so when it is made, as a warning of
+    the ``port_webhook`` logger.
 
     A key that has not expired is never dropped to make room: a full store refuses.
 
     Args:
-        max_keys: How many keys are held at most. Each takes about 180 bytes, and
-            stays for about as long as its timestamp is accepted: 6 minutes with the
-            defaults of `Verifier`. The default suffices for 270 deliveries a second.
+        max_keys: How many keys are held at most. Each takes at most 200 bytes, and
+            stays a little longer than its timestamp is accepted: 7 minutes with the
+            defaults of `Verifier`. The default suffices for 230 deliveries a second.
         clock: Returns the time in seconds, and never goes back.
         single_process: Say that the application runs in one process, and leave the
             warning out.
@@ -74,8 +74,6 @@ class MemoryReplayStore:
     """
 
     __slots__ = ("_claims", "_clock", "_marks", "max_keys")
-
-    _warned: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -94,8 +92,7 @@ class MemoryReplayStore:
         # the marks, and sink again to become one.
         self._claims = _Heap()
         self._marks = _Heap()
-        if not single_process and not MemoryReplayStore._warned:
-            MemoryReplayStore._warned = True
+        if not single_process:
             log.write(
                 log.WARNING,
                 "MemoryReplayStore protects one process only: other workers and "
@@ -220,6 +217,9 @@ class _Heap:
         name, owner, expiry = self.keys.pop(), self.owners.pop(), self.expiries.pop()
         if place < len(self.keys):
             self._settle(place, name, owner, expiry)
+        elif not self.keys:
+            # A dictionary keeps the room that it had at its largest until then.
+            self.places.clear()
 
     def remove_expired(self, now: float) -> None:
         """Remove a few of the keys that have expired."""

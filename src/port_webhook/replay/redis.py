@@ -15,11 +15,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from port_webhook import log
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
-from port_webhook.replay._values import to_bytes, to_milliseconds
+from port_webhook.replay._values import (
+    require_methods,
+    to_bytes,
+    to_milliseconds,
+    warn_of_wait,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from port_webhook.replay import ClaimResult
 
 __all__ = ["AsyncRedisReplayStore", "RedisReplayStore"]
@@ -105,7 +111,7 @@ class RedisReplayStore:
     machines do not matter.
 
     Give the client timeouts, and few retries: redis-py 8 waits 5 s and tries 11
-    times, older versions wait for ever. A client without ``socket_timeout`` is named
+    times, older versions wait for ever. A client that may wait more than 10 s is named
     in a warning of the ``port_webhook`` logger.
 
     Args:
@@ -113,7 +119,7 @@ class RedisReplayStore:
         prefix: Goes before each key, to keep these apart from other keys.
 
     Raises:
-        ConfigurationError: *client* is an asynchronous one.
+        ConfigurationError: *client* is an asynchronous one, or none.
     """
 
     __slots__ = ("_scripts",)
@@ -183,7 +189,7 @@ class AsyncRedisReplayStore:
         prefix: Goes before each key, to keep these apart from other keys.
 
     Raises:
-        ConfigurationError: *client* is a synchronous one.
+        ConfigurationError: *client* is a synchronous one, or none.
     """
 
     __slots__ = ("_scripts",)
@@ -264,7 +270,8 @@ def _refuse() -> Any:  # noqa: ANN401  # it never returns
 
 
 def _check_client(client: _Client, *, asynchronous: bool) -> None:
-    """Refuse the other kind of client, and warn of one that may wait for ever."""
+    """Refuse what cannot be used, and warn of a client that may wait long."""
+    require_methods(client, ("eval",), "a client of redis-py")
     modules = {kind.__module__ for kind in type(client).__mro__}
     # By name: neither of the two need be importable for a client of another make.
     if any(name.partition(".")[0] == "redis" for name in modules):
@@ -275,28 +282,28 @@ def _check_client(client: _Client, *, asynchronous: bool) -> None:
         if asynchronous and not is_async:
             msg = "The client is synchronous; use RedisReplayStore"
             raise ConfigurationError(msg)
-        if _waits_for_ever(client):
-            log.write(
-                log.WARNING,
-                "The Redis client of the replay store has no socket_timeout: while "
-                "Redis does not answer, no delivery is answered.",
-                "replay_redis_timeout",
-            )
+        warn_of_wait("Redis", _longest_wait(client), "socket_timeout and retry")
 
 
-def _waits_for_ever(client: _Client) -> bool:
-    """Return whether the client's sockets have no timeout."""
+def _longest_wait(client: _Client) -> float | None:
+    """Return how long the client waits for a silent server, in seconds, if it ends."""
     # A pool has the options of its connections, a synchronous cluster keeps them in
     # its manager of nodes, an asynchronous one itself.
     holder = getattr(client, "connection_pool", None)
     if holder is None:
         holder = getattr(client, "nodes_manager", client)
-    options: dict[str, object] = getattr(holder, "connection_kwargs", {})
+    options: dict[str, Any] = getattr(holder, "connection_kwargs", {})
+    timeout: float | None
     if "socket_timeout" in options:
-        return options["socket_timeout"] is None
-    from inspect import signature
+        timeout = options["socket_timeout"]
+    else:
+        from inspect import signature
 
-    from redis.connection import AbstractConnection
+        from redis.connection import AbstractConnection
 
-    default = signature(AbstractConnection.__init__).parameters["socket_timeout"]
-    return default.default is None
+        default = signature(AbstractConnection.__init__).parameters["socket_timeout"]
+        timeout = default.default
+    if timeout is None:
+        return None
+    retries: Callable[[], int] = getattr(options.get("retry"), "get_retries", lambda: 0)
+    return timeout * (retries() + 1)

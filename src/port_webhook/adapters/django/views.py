@@ -171,13 +171,14 @@ class PortWebhookMixin(ViewBase):
         def call(delivery: Delivery) -> Served:
             self.delivery = delivery
             self.parsed = endpoint.argument(delivery)
+            del delivery  # what the view raises shows this frame
             return dispatch(request, *args, **kwargs)
 
         return (_aserve if is_async else _serve)(endpoint, request, call)
 
 
 def _wrap(
-    view: Callable[..., Any], verifier: object, model: type[Any] | None
+    view: Callable[..., Served], verifier: object, model: type[Any] | None
 ) -> Callable[..., Any]:
     is_async = _is_async(view)
     # Before there is a request, method_decorator calls its decorators with a dummy,
@@ -188,9 +189,14 @@ def _wrap(
     def caller(
         request: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Callable[[Delivery], Served]:
-        return lambda delivery: view(
-            request, endpoint.argument(delivery), *args, **kwargs
-        )
+        def call(delivery: Delivery) -> Served:
+            try:
+                return view(request, endpoint.argument(delivery), *args, **kwargs)
+            except BaseException:
+                del delivery  # whoever sees the error sees this frame
+                raise
+
+        return call
 
     if is_async:
 
@@ -250,7 +256,10 @@ def _serve(
 
     def run(delivery: Delivery) -> HttpResponseBase:
         remember(http, delivery)
-        response = call(delivery)
+        try:
+            response = call(delivery)
+        finally:
+            del delivery  # whoever sees an error sees this frame
         if iscoroutine(response):
             response.close()
             msg = "An asynchronous view must be marked with markcoroutinefunction"
@@ -277,7 +286,10 @@ async def _aserve(
 
     async def run(delivery: Delivery) -> HttpResponseBase:
         remember(http, delivery)
-        response = call(delivery)
+        try:
+            response = call(delivery)
+        finally:
+            del delivery  # whoever sees an error sees this frame
         return await response if isawaitable(response) else response
 
     async def read(limit: int) -> bytes | DeliveryError:

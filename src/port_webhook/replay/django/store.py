@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import Error, IntegrityError, connections, transaction
 
 from port_webhook.exceptions import ConfigurationError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from port_webhook.replay.django.models import ReplayClaim
 
 __all__ = ["DjangoReplayStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _COMMITTED = ""
 # Each further round means that somebody else has claimed, or removed, the row in
@@ -69,6 +73,17 @@ class DjangoReplayStore:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(using={self.using!r})"
+
+    @staticmethod
+    async def to_thread(
+        function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a step of an asynchronous view where Django runs its database code.
+
+        A connection belongs to its thread. In a thread of any other pool nobody would
+        close it after the request, and a test case would not see its own transaction.
+        """
+        return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
         """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
