@@ -91,6 +91,11 @@ ACCEPTED = [
     pytest.param(b'"' + b"[" * 1000 + b'"', "[" * 1000, id="brackets in a string"),
     pytest.param(b'"' + b'\\"[' * 99 + b'"', '"[' * 99, id="quotes and brackets"),
     pytest.param(b"[" + b"[]," * 999 + b"[]]", [[]] * 1000, id="many, not deep"),
+    pytest.param(
+        b"[[]," + b"[" * 63 + b"]" * 63 + b"]",
+        [[], json.loads("[" * 63 + "]" * 63)],
+        id="64 levels among more brackets",
+    ),
 ]
 
 
@@ -115,6 +120,7 @@ class TestParse:
             (b"1" * 5_000, "holds a number that is too large"),
             (b"-" + b"1" * 1_000_000, "holds a number that is too large"),
             (nested(65), "is nested more than 64 levels deep"),
+            (b"[[],[]," + nested(64) + b"]", "is nested more than 64 levels deep"),
         ],
     )
     def test_the_error_says_what_is_wrong(self, data, problem):

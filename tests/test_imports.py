@@ -67,6 +67,14 @@ FRAMEWORKS = {
     "werkzeug",
 }
 
+# What each adapter is for; the others need no framework.
+ADAPTERS = {
+    "aiohttp": {"aiohttp"},
+    "django": {"asgiref", "django", "rest_framework"},
+    "fastapi": {"fastapi", "msgspec", "pydantic", "starlette"},
+    "flask": {"flask", "werkzeug"},
+}
+
 # Not in sys.modules after `import port_webhook`, each for itself: it is a framework, or
 # its import takes longer than a verification needs.
 ABSENT = {
@@ -94,22 +102,28 @@ def run_time_imports(path):
             if is_type_checking(child):
                 for other in getattr(child, "orelse", []):
                     yield from walk(ast.Module([other], []), lazy=lazy)
-            elif isinstance(child, ast.Import):
-                for alias in child.names:
-                    yield alias.name, lazy
-            elif isinstance(child, ast.ImportFrom):
-                assert child.level == 0, f"{path}: relative imports are not used"
-                names = [alias.name for alias in child.names]
-                if child.module == "port_webhook":
-                    for name in names:
-                        yield f"port_webhook.{name}", lazy
-                else:
-                    yield child.module, lazy
+            elif isinstance(child, ast.Import | ast.ImportFrom):
+                for name in names_of(child, path):
+                    yield name, lazy
             else:
                 inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
                 yield from walk(child, lazy=lazy or inner)
 
     yield from walk(ast.parse(path.read_text("utf-8")), lazy=False)
+
+
+def names_of(node, path):
+    """Return the modules that one statement may import."""
+    names = [alias.name for alias in node.names]
+    if isinstance(node, ast.Import):
+        return names
+    if node.level:
+        # Within the package of an adapter, whose parts nobody else imports.
+        assert node.level == 1, path
+        assert path.parent.parent.name == "adapters", path
+        return []
+    inside = [f"{node.module}.{name}" for name in names]
+    return inside if node.module == "port_webhook" else [node.module, *inside]
 
 
 def part_of(path):
@@ -128,11 +142,15 @@ def test_imports_point_one_way(path):
         for module, _ in run_time_imports(path)
         if module.startswith("port_webhook.")
     }
+    imported = {module for module, _ in run_time_imports(path)}
 
+    # The tools for tests stand beside the rest, not below it.
+    assert part == "testing" or "testing" not in parts
     if part in OUTER:
         return
     assert part in CORE, f"say in CORE what {part} may import"
     assert parts <= CORE[part] | {part}
+    assert "port_webhook" not in imported
 
 
 def test_the_core_draws_no_circle():
@@ -172,14 +190,16 @@ def test_a_framework_is_imported_only_by_its_own_part(path):
     part = part_of(path)
     roots = {module.split(".")[0] for module, _ in run_time_imports(path)} & FRAMEWORKS
 
+    if part == "adapters":
+        own = path.relative_to(PACKAGE / "adapters").parts[0].removesuffix(".py")
+        assert roots <= ADAPTERS.get(own, set())
     if part not in ("adapters", "replay", "reporting", "devtools", "testing"):
         # Models are parsed by another library only inside the function that does it.
         eager = {
             module.split(".")[0] for module, lazy in run_time_imports(path) if not lazy
         }
         assert eager.isdisjoint(FRAMEWORKS)
-        parses = part in ("models", "kernel")
-        assert roots <= ({"pydantic", "msgspec"} if parses else set())
+        assert roots <= ({"pydantic", "msgspec"} if part == "models" else set())
 
 
 def test_the_mac_has_one_importer():
@@ -201,7 +221,8 @@ def test_the_verifier_is_the_cores_only_reader_of_the_clock():
         if module == "time"
     }
 
-    assert readers & set(CORE) - {"replay", "reporting"} == {"verifier"}
+    # A store has a clock of its own, and so has what a test makes up.
+    assert readers == {"verifier", "replay", "testing"}
 
 
 def loaded_by(script):

@@ -671,10 +671,11 @@ class GatedStore:
         if step == self.stop_at:
             self.reached.set()
             await self.go_on.wait()
-        answer = getattr(self.memory, step)(*args)
-        if step in ("commit", "release"):
-            self.finished.set()
-        return answer
+        try:
+            return getattr(self.memory, step)(*args)
+        finally:
+            if step in ("commit", "release"):
+                self.finished.set()
 
     async def claim(self, key, owner, lease):
         return await self._step("claim", key, owner, lease)
@@ -738,6 +739,47 @@ class TestCancellation:
         await store.finished.wait()
 
         assert set(store.memory.keys.values()) == set(left)
+
+    @pytest.mark.parametrize("step", ["commit", "release"])
+    @pytest.mark.parametrize("answer", [OSError(), None])
+    async def test_a_step_that_fails_is_recorded_though_nobody_waits_for_it(
+        self, start, records, step, answer
+    ):
+        async def handler():
+            if step == "release":
+                raise HandlerError
+
+        store, task = start(step, handler)
+        await store.reached.wait()
+        setattr(store.memory, step, Failing(answer))
+
+        await self.cancel(task)
+        store.go_on.set()
+        await store.finished.wait()
+        await asyncio.sleep(0)  # the turn in which the step's task ends
+        await asyncio.sleep(0)
+
+        assert [record.port_event for record in records] == [
+            "verified",
+            "replay_store_failed",
+        ]
+
+    async def test_a_lease_that_was_lost_is_recorded_though_nobody_waits(
+        self, start, records
+    ):
+        async def handler():
+            pass
+
+        store, task = start("commit", handler)
+        await store.reached.wait()
+        store.memory.keys.clear()
+
+        await self.cancel(task)
+        store.go_on.set()
+        await store.finished.wait()
+        await asyncio.sleep(0)
+
+        assert records[-1].port_event == "replay_lease_lost"
 
     async def test_a_claim_that_was_granted_too_late_is_released(self, start):
         async def handler():
@@ -807,6 +849,72 @@ class TestCancellation:
             await task
 
         assert store.steps == ["claim", "release"]
+
+
+class Failing:
+    def __init__(self, answer):
+        self._answer = answer
+
+    def __call__(self, *_):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+class Interrupt(BaseException):
+    """As a request's timeout in gevent, or an exit."""
+
+
+async def test_a_hook_that_is_interrupted_releases(make_verifier, headers_for):
+    def interrupt(_):
+        raise Interrupt
+
+    store = Memory()
+    verifier = make_verifier(replay_store=store, on_verified=interrupt)
+
+    with pytest.raises(Interrupt), verifier.receive(BODY, headers_for(BODY)):
+        pytest.fail("the block must not run")
+    with pytest.raises(Interrupt):
+        async with verifier.areceive(BODY, headers_for(BODY)):
+            pytest.fail("the block must not run")
+
+    assert store.steps == ["claim", "release"] * 2
+    assert store.keys == {}
+
+
+async def test_every_way_of_receiving_tells_on_verified_and_the_log(
+    make_verifier, headers_for, records
+):
+    seen: list[object] = []
+    verifier = make_verifier(on_verified=seen.append)
+    headers = headers_for(BODY)
+
+    verifier.verify(BODY, headers)
+    await verifier.averify(BODY, headers)
+    with verifier.receive(BODY, headers):
+        pass
+    async with verifier.areceive(BODY, headers):
+        pass
+
+    assert len(seen) == 4
+    assert [record.port_event for record in records] == ["verified"] * 4
+
+
+class Incomparable:
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        raise ValueError
+
+
+async def test_an_answer_that_cannot_be_compared_makes_no_sense_either(
+    make_verifier, headers_for
+):
+    store: Any = Memory()
+    store.claim = lambda *_: Incomparable()
+
+    with pytest.raises(ReplayStoreError):
+        make_verifier(replay_store=store).verify(BODY, headers_for(BODY))
 
 
 async def test_an_error_of_the_store_leaves_no_task_behind(make_verifier, headers_for):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hmac
 import logging
 import threading
 from collections import OrderedDict
@@ -295,6 +296,23 @@ class TestWindow:
 
         assert str(caught.value) == "clock raised OSError"
         assert caught.value.__context__ is None
+
+    def test_a_signature_is_compared_in_constant_time(
+        self, verifier, headers_for, monkeypatch
+    ):
+        compared = []
+
+        def compare(one, other):
+            compared.append((one, other))
+            return hmac.compare_digest(one, other)
+
+        monkeypatch.setattr("port_webhook.signature.compare_digest", compare)
+        headers = headers_for(BODY)
+
+        verifier.verify(BODY, headers)
+
+        expected = headers["x-port-signature"].encode()
+        assert compared == [(expected, expected)]
 
 
 class TestReceivedAt:

@@ -1233,6 +1233,16 @@ class TestHandleKafkaEvent:
         )
         assert [type(each).__name__ for each in handled] == ["CustomPayload"]
 
+    def test_refuses_what_is_no_model_before_any_record_is_handled(self):
+        store = Store()
+        event = kafka_event(record(1, message()))
+        with pytest.raises(ConfigurationError, match="int is not a model") as caught:
+            handle_kafka_event(
+                event, make_verifier(replay_store=store), print, model=int
+            )
+        assert store.steps == []
+        assert_hides(caught.value, event["records"]["acme.runs-0"][0]["value"])
+
     def test_counts_a_payload_that_is_not_the_model_as_done(self, records):
         store = Store()
         result = handle_kafka_event(
@@ -1259,7 +1269,8 @@ class TestModule:
         code = (
             "import sys; import port_webhook.adapters.aws_lambda; "
             "late = {'asyncio', 'boto3', 'json', 'http', 'logging', 'dataclasses', "
-            "'port_webhook.canonical', 'port_webhook.kernel.lambda_kafka'}; "
+            "'port_webhook.canonical', "
+            "'port_webhook.adapters.aws_lambda.kafka_trigger'}; "
             "print(sorted(late & set(sys.modules)))"
         )
         done = subprocess.run(

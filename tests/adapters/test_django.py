@@ -1119,6 +1119,24 @@ def test_the_check_reports_a_missing_secret_where_one_is_needed(
     assert "PORT_WEBHOOK" in error.hint
 
 
+def test_the_check_asks_the_settings_even_if_a_verifier_was_built(
+    site, views, monkeypatch
+):
+    webhook(views.of("sync"))
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "a secret")
+    assert default_verifier() is default_verifier()
+    assert run_checks(tags=["security"]) == []
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "")
+    (error,) = run_checks(tags=["security"])
+    assert error.msg == "PORT_CLIENT_SECRET is empty"
+
+
+def test_a_mixin_refuses_what_is_no_model_when_it_is_set_up(verifier):
+    made: Any = type("Made", (PortWebhookMixin, View), {"verifier": verifier})
+    with pytest.raises(ConfigurationError, match="int is not a model"):
+        made.as_view(model=int)
+
+
 # The REST framework
 
 
@@ -1269,6 +1287,22 @@ def test_the_mixin_protects_a_view_of_the_rest_framework(
     ((data, delivery),) = views.seen
     assert data == delivery.json()
     assert store.steps == ["claim", last]
+
+
+def test_a_response_that_cannot_be_rendered_releases(site, rest, views, guarded, store):
+    def post(request, delivery):
+        return rest.Response({"no JSON": object()})
+
+    base = type("Base", (PortWebhookMixin, rest.APIView), {})
+    made = make_mixed(post, base, verifier=guarded, authentication_classes=())
+    site.serve(made.as_view())
+    assert site.send().status_code == 500
+    assert store.steps == ["claim", "release"]
+
+
+def test_an_authentication_class_refuses_what_is_no_verifier(rest):
+    with pytest.raises(ConfigurationError, match="takes a Verifier"):
+        type("Authentication", (rest.Authentication,), {"verifier": "secret"})
 
 
 def test_the_mixin_protects_a_view_set(site, rest, views, verifier):

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import msgspec
@@ -37,6 +38,7 @@ from port_webhook import (
     Verifier,
     sign,
 )
+from port_webhook.adapters import fastapi as fastapi_adapter
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 from port_webhook.adapters.fastapi import PortWebhook, webhook_route
 
@@ -859,6 +861,12 @@ def test_the_documentation_shows_the_answers_of_a_replay_store(app):
     def endpoint(): ...
 
     assert {"409", "503"} <= set(describe(app)[0]["responses"])
+
+
+def test_a_fastapi_that_documents_in_another_way_is_left_alone():
+    utils = SimpleNamespace()
+    fastapi_adapter._extend_documentation(utils)
+    assert vars(utils) == {}
 
 
 def test_the_documentation_shows_a_pydantic_model(app):

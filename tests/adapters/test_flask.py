@@ -475,6 +475,56 @@ def test_a_class_may_name_webhook_among_its_decorators(app, client, decorators):
     assert post(client, path="/a", headers={}).status_code == 401
 
 
+def test_a_method_below_decorators_may_call_the_delivery_what_it_likes(app, client):
+    class Port(MethodView):
+        def post(self, one, org):
+            return [one.run_id, org]
+
+        def put(self, org, one):
+            return [one.run_id, org]
+
+        def get(self, invocation, org):
+            return [invocation.run_id, org]
+
+    class Other(View):
+        methods = ("POST",)
+
+        def dispatch_request(self, one):  # type: ignore[override]  # as Flask calls it
+            return [one.run_id]
+
+    Port.decorators = Other.decorators = [webhook(make())]
+    app.add_url_rule("/to/<org>", view_func=Port.as_view("port"))
+    app.add_url_rule("/port", view_func=Other.as_view("other"))
+    assert post(client, path="/to/a").json == ["r_1", "a"]
+    headers = sign(BODY, SECRET, timestamp=NOW)
+    assert client.put("/to/a", data=BODY, headers=headers).json == ["r_1", "a"]
+    headers = sign(b"", SECRET, timestamp=NOW)
+    assert client.head("/to/a", headers=headers).status_code == 200
+    assert post(client).json == ["r_1"]
+
+
+def test_a_commit_that_fails_after_a_redirect_is_503(app, client, records):
+    @app.post("/port")
+    @webhook(make(replay_store=Store(commit="?")))
+    def port(delivery):
+        abort(redirect("/elsewhere"))
+
+    assert post(client).status_code == 503
+    assert records[-1].port_code == "replay_store_error"
+
+
+def test_files_that_were_read_first_are_noticed_without_a_length(app, client, seen):
+    parts = (
+        b'--q\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+        b"x\r\n--q--\r\n"
+    )
+    look_first(app, touch_data)
+    app.post("/port")(webhook(make())(seen))
+    answer = post_chunked(client, parts, signed=b"", content_type=MULTIPART_TYPE)
+    assert answer.status_code == 400
+    assert seen.deliveries == []
+
+
 def test_a_class_may_name_bare_webhook_among_its_decorators(app, client, monkeypatch):
     monkeypatch.setenv("PORT_CLIENT_SECRET", SECRET)
 
@@ -905,7 +955,7 @@ def test_a_chunked_body_is_read_no_further_than_the_limit(app, client, seen):
         (BODY, "+27", "unreadable_body"),
         (BODY, "-1", "unreadable_body"),
         (BODY, "27.0", "unreadable_body"),
-        (BODY, "9" * 30, "unreadable_body"),
+        (BODY, "9" * 30, "body_too_large"),
         (BODY, 9 * 10**18, "body_too_large"),
     ],
 )

@@ -666,3 +666,40 @@ class TestRealClients:
         )
 
         assert read_record(record) == (b"{}", None)
+
+
+@pytest.mark.parametrize(
+    "function", [verify_message, receive_message, areceive_message]
+)
+@pytest.mark.parametrize("wrong", ["a secret", None, object])
+def test_what_is_no_verifier_is_refused_without_showing_anything(function, wrong):
+    with pytest.raises(ConfigurationError, match="must be a Verifier") as caught:
+        function(b'{"payload":"marker"}', wrong)
+    trace = caught.value.__traceback__
+    assert trace is not None
+    for frame in (trace.tb_next, getattr(trace.tb_next, "tb_next", None)):
+        local = "" if frame is None else repr(frame.tb_frame.f_locals)
+        assert "marker" not in local
+        assert "a secret" not in local
+
+
+class Odd:
+    def __init__(self, stamp):
+        self._stamp = stamp
+
+    def value(self):
+        return b""
+
+    def error(self):
+        return None
+
+    def timestamp(self):
+        if isinstance(self._stamp, Exception):
+            raise self._stamp
+        return (1, self._stamp)
+
+
+@pytest.mark.parametrize("stamp", [10**400, OSError(), RuntimeError()])
+def test_a_record_that_raises_anything_is_refused(stamp):
+    with pytest.raises(ConfigurationError):
+        read_record(Odd(stamp))

@@ -225,7 +225,7 @@ def test_no_step_walks_through_the_keys(clock, monkeypatch):
     check_heaps(store)
 
 
-@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("committed", ["none", "each at once", "all in the end"])
 def test_a_key_takes_at_most_200_bytes(clock, committed):
     # The dictionary has doubled just before: the least favourable number.
     keys = 10_950
@@ -236,7 +236,10 @@ def test_a_key_takes_at_most_200_bytes(clock, committed):
         for number in range(keys):
             # Built anew for each call, as the Verifier does.
             store.claim(f"{number:064x}", f"{number:032x}", 60 + number / keys)
-            if committed:
+            if committed == "each at once":
+                store.commit(f"{number:064x}", f"{number:032x}", 360)
+        if committed == "all in the end":
+            for number in range(keys):
                 store.commit(f"{number:064x}", f"{number:032x}", 360)
         size = tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -36,7 +36,6 @@ from port_webhook.kernel import (
     DELIVERY_KEY,
     Endpoint,
     check_body,
-    check_length,
     declared_length,
     decorate,
     handle,
@@ -127,10 +126,9 @@ def _wrap(
             try:
                 # Not in a local, for the same reason as below.
                 if by_keyword:
+                    name = _name_of_argument(view, kwargs)
                     return make_response(
-                        call(
-                            *args, **kwargs | {"delivery": endpoint.argument(delivery)}
-                        )
+                        call(*args, **kwargs | {name: endpoint.argument(delivery)})
                     )
                 return make_response(call(*args, endpoint.argument(delivery), **kwargs))
             except BaseException:
@@ -165,6 +163,22 @@ def _takes_keywords_only(view: Callable[..., Any]) -> bool:
     }
 
 
+def _name_of_argument(view: Callable[..., Any], taken: dict[str, Any]) -> str:
+    """Return the name under which a method of a ``View`` expects the delivery.
+
+    It is ``delivery``, or the first that the route does not fill in: after ``self``,
+    unless arguments of the route stand before it.
+    """
+    owner = getattr(unwrap(view), "view_class", None)
+    method = getattr(owner, request.method.lower(), None)
+    if method is None:
+        method = getattr(owner, "get" if request.method == "HEAD" else "", None)
+    method = method or getattr(owner, "dispatch_request", None)
+    names = [*signature(method).parameters][1:] if callable(method) else []
+    free = [name for name in names if name not in taken]
+    return "delivery" if "delivery" in free or not free else free[0]
+
+
 def _kinds(view: Callable[..., Any]) -> set[object]:
     try:
         parameters = signature(view, follow_wrapped=False).parameters.values()
@@ -176,12 +190,9 @@ def _kinds(view: Callable[..., Any]) -> set[object]:
 
 def _read(limit: int) -> bytes | DeliveryError:
     """Read the raw body before anything parses it; the form can be read after."""
-    declared = declared_length(request.environ.get("CONTENT_LENGTH"))
+    declared = declared_length(request.environ.get("CONTENT_LENGTH"), limit)
     if isinstance(declared, DeliveryError):
         return declared
-    too_large = check_length(declared, limit)
-    if too_large is not None:
-        return too_large
     is_chunked = declared is None and "Transfer-Encoding" in request.headers
     # Werkzeug gives an empty body where the server cannot mark its end.
     if is_chunked and not request.environ.get("wsgi.input_terminated"):
@@ -200,13 +211,11 @@ def _read(limit: int) -> bytes | DeliveryError:
         return UnreadableBodyError(
             f"The body could not be read to its end ({type(error).__name__})."
         )
-    if declared is None and not body:
-        # That may be all that somebody else has left of a body.
-        if is_touched or request.form or request.files:
-            return UnreadableBodyError(
-                "Something, such as request.form, read the body before it was verified."
-            )
-        return body
+    # That may be all that somebody else has left of a body without a length.
+    if not body and declared is None and (is_touched or request.form or request.files):
+        return UnreadableBodyError(
+            "Something, such as request.form, read the body before it was verified."
+        )
     return check_body(body, declared, limit)
 
 

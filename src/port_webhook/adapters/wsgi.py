@@ -21,7 +21,6 @@ from port_webhook.kernel import (
     DELIVERY_KEY,
     Endpoint,
     check_body,
-    check_length,
     declared_length,
     handle,
 )
@@ -220,12 +219,9 @@ def _replace_input(environ: Environ, delivery: Delivery) -> None:
 
 def _read(environ: Environ, limit: int) -> bytes | DeliveryError:
     """Read the body: as much as is declared, or to the end that the server marks."""
-    declared = declared_length(environ.get("CONTENT_LENGTH"))
+    declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
     if isinstance(declared, DeliveryError):
         return declared
-    too_large = check_length(declared, limit)
-    if too_large is not None:
-        return too_large
     size = declared
     if size is None:
         size = 0

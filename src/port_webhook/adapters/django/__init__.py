@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from port_webhook.adapters.django.conf import default_verifier
-from port_webhook.adapters.django.views import PortWebhookMixin, webhook
 from port_webhook.exceptions import ConfigurationError
 
+from .conf import default_verifier
+from .views import PortWebhookMixin, webhook
+
 if TYPE_CHECKING:
-    from port_webhook.adapters.django.authentication import PortWebhookAuthentication
+    from .authentication import PortWebhookAuthentication
 
 __all__ = [
     "PortWebhookAuthentication",
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> object:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     try:
-        from port_webhook.adapters.django.authentication import (
+        from .authentication import (
             PortWebhookAuthentication,
         )
     except ModuleNotFoundError as error:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 
-from port_webhook.adapters.django.views import (
+from port_webhook.exceptions import ConfigurationError, DeliveryError
+from port_webhook.kernel import handle
+
+from .body import read_body
+from .views import (
     existing,
     new_endpoint,
     plain,
-    read_body,
     remember,
 )
-from port_webhook.exceptions import ConfigurationError, DeliveryError
-from port_webhook.kernel import handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +61,12 @@ class PortWebhookAuthentication(BaseAuthentication):
         """Refuse a verifier with a replay store.
 
         Raises:
-            ConfigurationError: The verifier has one.
+            ConfigurationError: The verifier has one, or is none.
         """
         super().__init_subclass__(**kwargs)
         if cls.verifier is not None and not callable(cls.verifier):
+            # Refuses what is no verifier either.
+            new_endpoint(cls.verifier, None, synchronous=False)
             _refuse_store(cls.verifier)
 
     def authenticate(self, request: Request) -> tuple[Any, Any]:

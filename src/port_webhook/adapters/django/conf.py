@@ -124,12 +124,12 @@ def check_settings(
         or any(hasattr(settings, name) for name in (OPTIONS, SECRET))
     ):
         return []
-    try:
-        default_verifier()
-    except ConfigurationError as error:
-        hint = f"Set {OPTIONS} or {SECRET}, or {SECRET} in the environment."
-        return [Error(str(error), hint=hint, id="port_webhook.E001")]
-    return []
+    # Built anew: what stands in the settings and in the environment by now is asked.
+    built = _build()
+    if isinstance(built, Verifier):
+        return []
+    hint = f"Set {OPTIONS} or {SECRET}, or {SECRET} in the environment."
+    return [Error(str(built), hint=hint, id="port_webhook.E001")]
 
 
 def _forget(*, setting: str, **_: object) -> None:

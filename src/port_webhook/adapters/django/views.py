@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from inspect import isawaitable, iscoroutine
-from os import SEEK_END
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -17,35 +16,27 @@ from typing import (
 )
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-from django.core.handlers.wsgi import LimitedStream
-from django.http import HttpRequest, HttpResponse, RawPostDataException
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
 from django.views import View
 
-from port_webhook.adapters.django.conf import default_verifier, use_default
-from port_webhook.exceptions import (
-    BodyTooLargeError,
-    ConfigurationError,
-    DeliveryError,
-    UnreadableBodyError,
-)
+from port_webhook.exceptions import ConfigurationError, DeliveryError
 from port_webhook.kernel import (
     DELIVERY_KEY,
     Endpoint,
     ahandle,
-    check_body,
-    check_length,
-    declared_length,
     decorate,
     handle,
 )
 
+from .body import read_body
+from .conf import default_verifier, use_default
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from django.template.response import SimpleTemplateResponse
     from typing_extensions import TypeVar as DefaultTypeVar
 
     from port_webhook.delivery import Delivery
@@ -151,10 +142,11 @@ class PortWebhookMixin(ViewBase):
 
             Raises:
                 ConfigurationError: The view is synchronous and the verifier's replay
-                    store is not.
+                    store is not, or nothing can be parsed into its model.
             """
             verifier = initkwargs.get("verifier", cls.verifier)
-            new_endpoint(verifier, None, synchronous=not cls.view_is_async)
+            model = initkwargs.get("model", cls.model)
+            new_endpoint(verifier, model, synchronous=not cls.view_is_async)
             return _exempt(super().as_view(*args, **initkwargs))
 
     def dispatch(
@@ -264,7 +256,7 @@ def _serve(
             response.close()
             msg = "An asynchronous view must be marked with markcoroutinefunction"
             raise ConfigurationError(msg)
-        return cast("HttpResponseBase", response)
+        return _rendered(cast("HttpResponseBase", response))
 
     answer = handle(
         endpoint.verifier_for(http),
@@ -290,7 +282,7 @@ async def _aserve(
             response = call(delivery)
         finally:
             del delivery  # whoever sees an error sees this frame
-        return await response if isawaitable(response) else response
+        return _rendered(await response if isawaitable(response) else response)
 
     async def read(limit: int) -> bytes | DeliveryError:
         return read_body(http, limit)
@@ -304,6 +296,17 @@ async def _aserve(
         status_of=_status_of,
     )
     return _respond(http, answer)
+
+
+def _rendered(response: HttpResponseBase) -> HttpResponseBase:
+    """Render the finished response of a REST framework view, while it still counts.
+
+    Django does so later, and a failure would be a 500 for a claim that is committed.
+    Not so with templates, which template-response middleware may still change.
+    """
+    if hasattr(response, "accepted_renderer"):
+        cast("SimpleTemplateResponse", response).render()
+    return response
 
 
 def _respond(
@@ -348,69 +351,3 @@ def existing(request: HttpRequest) -> object:
 def remember(request: HttpRequest, delivery: Delivery) -> None:
     """Leave *delivery* on *request*, which is proven not to be forged by a browser."""
     vars(request).update(port_delivery=delivery, csrf_processing_done=True)
-
-
-def read_body(request: HttpRequest, limit: int) -> bytes | DeliveryError:
-    """Read the raw body, so that ``request.body`` and ``request.POST`` work after."""
-    declared = declared_length(request.META.get("CONTENT_LENGTH"))
-    if isinstance(declared, DeliveryError):
-        return declared
-    failure = check_length(declared, limit) or _open(request, declared, limit)
-    if failure is not None:
-        return failure
-    try:
-        body = request.body
-    except RequestDataTooBig:
-        return _too_large_for_settings()
-    except RawPostDataException:
-        return UnreadableBodyError(
-            "request.POST, request.FILES or request.read() was used before the body "
-            "could be verified: use it after that, or read request.body first."
-        )
-    except Exception as error:  # noqa: BLE001  # each server has errors of its own
-        return UnreadableBodyError(
-            f"The server could not read the body ({type(error).__name__}); the "
-            "connection probably ended before it did."
-        )
-    allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if allowed is not None and len(body) > allowed:
-        # Not every version compares a body without a length.
-        return _too_large_for_settings()
-    if body and declared is None:
-        # Without it, forms are not parsed.
-        request.META["CONTENT_LENGTH"] = str(len(body))
-    return check_body(body, declared, limit)
-
-
-def _open(
-    request: HttpRequest, declared: int | None, limit: int
-) -> DeliveryError | None:
-    """Let ``request.body`` read a body of any framing, and no more than *limit*."""
-    state = vars(request)
-    environ: dict[str, Any] | None = state.get("environ")
-    if environ is None:
-        # ASGI: Django has stored the whole body already.
-        stream = state.get("_stream")
-        if stream is None or state.get("_read_started") or not stream.seekable():
-            return None
-        size = stream.seek(0, SEEK_END)
-        stream.seek(0)
-        return check_length(size, limit)
-    if declared is not None or state.get("_body"):
-        return None
-    if environ.get("wsgi.input_terminated"):
-        # Django takes the body for empty, and nothing that it did has read it.
-        for name in ("_body", "_post", "_files"):
-            state.pop(name, None)
-        stream = LimitedStream(environ["wsgi.input"], limit + 1)
-        state.update(_stream=stream, _read_started=False)
-    elif environ.get("HTTP_TRANSFER_ENCODING"):
-        return UnreadableBodyError(
-            "The WSGI server does not pass on bodies of an undeclared length."
-        )
-    return None
-
-
-def _too_large_for_settings() -> BodyTooLargeError:
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-    return BodyTooLargeError(limit, option="the setting DATA_UPLOAD_MAX_MEMORY_SIZE")

@@ -32,9 +32,10 @@ from starlette.responses import Response  # noqa: TC002  # FastAPI reads annotat
 from port_webhook.exceptions import DeliveryError, UnreadableBodyError
 from port_webhook.kernel import DELIVERY_KEY, Endpoint, abegin, aend, collect
 from port_webhook.kernel.exchange import serve
-from port_webhook.kernel.openapi import describe_answers, describe_body
 from port_webhook.signature import SIGNATURE_HEADER
 from port_webhook.verifier import Verifier
+
+from .openapi import describe_answers, describe_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -279,4 +280,14 @@ def _documenting(get_path: Callable[..., Any]) -> Callable[..., Any]:
     return get_openapi_path
 
 
-openapi_utils.get_openapi_path = _documenting(openapi_utils.get_openapi_path)
+def _extend_documentation(utils: Any) -> None:  # noqa: ANN401  # a module
+    """Put the extension in place, unless a FastAPI to come has other names.
+
+    Then routes are verified all the same, and show the security scheme alone.
+    """
+    get_path = getattr(utils, "get_openapi_path", None)
+    if get_path is not None:
+        utils.get_openapi_path = _documenting(get_path)
+
+
+_extend_documentation(openapi_utils)

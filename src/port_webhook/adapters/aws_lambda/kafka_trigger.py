@@ -26,7 +26,8 @@ from port_webhook.exceptions import (
 )
 from port_webhook.kernel import end
 from port_webhook.kernel.kafka_message import hand_over
-from port_webhook.kernel.lambda_event import decode_base64, finish
+
+from .event import decode_base64, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

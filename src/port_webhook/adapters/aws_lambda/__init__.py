@@ -24,7 +24,8 @@ from port_webhook.exceptions import (
     PortWebhookError,
 )
 from port_webhook.kernel import Endpoint, decorate, handle
-from port_webhook.kernel.lambda_event import (
+
+from .event import (
     PLAIN,
     finish,
     open_event,
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from port_webhook.kernel.lambda_kafka import (
+    from port_webhook.verifier import Verifier
+
+    from .kafka_trigger import (
         KafkaItem,
         handle_kafka_event,
         verify_kafka_event,
     )
-    from port_webhook.verifier import Verifier
 
     ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
@@ -160,9 +162,9 @@ def verify_event(
 def __getattr__(name: str) -> object:
     """Load the part for Kafka triggers when one of its names is first asked for."""
     if name in _KAFKA:
-        from port_webhook.kernel import lambda_kafka
+        from . import kafka_trigger
 
-        return getattr(lambda_kafka, name)
+        return getattr(kafka_trigger, name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 
