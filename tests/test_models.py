@@ -7,6 +7,7 @@ import json
 import pickle
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,75 @@ def test_an_authors_own_body_may_use_ports_names_for_text():
     assert type(load({"context": {"runId": 5}, "payload": {"action": {}}})) is (
         CustomPayload
     )
+
+
+def names_of(name, *, but=()):
+    """Return the document *name* with text and null in place of each object."""
+    body = document(name)
+    for key, value in body.items():
+        if isinstance(value, dict) and key not in but:
+            body[key] = "text"
+    return body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        names_of("envelope_create"),
+        names_of("changelog_entity_updated"),
+        names_of("event_entity_updated"),
+        names_of("trigger_data_create"),
+        dict.fromkeys(document("envelope_create")),
+        dict.fromkeys(document("trigger_data_create")),
+        {
+            "action": "deploy",
+            "inputs": {"a": 1},
+            "trigger": "ada@example.com",
+            "event": None,
+            "run": "r_1",
+        },
+        {
+            "action": "deploy",
+            "resourceType": "run",
+            "status": "s",
+            "trigger": "manual",
+            "context": "prod",
+        },
+    ],
+)
+def test_all_of_ports_names_without_one_of_its_objects_are_an_authors_own(body):
+    model = load(body)
+    assert type(model) is CustomPayload
+    assert model.body == body
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "path"),
+    [
+        ("envelope_create", "trigger", "context"),
+        ("envelope_create", "context", "trigger"),
+        ("envelope_create", "payload", "trigger"),
+        ("changelog_entity_updated", "trigger", "context"),
+        ("changelog_entity_updated", "context", "trigger"),
+        ("event_entity_updated", "trigger", "context"),
+        ("event_entity_updated", "context", "trigger"),
+        ("trigger_data_create", "trigger", "inputs"),
+        ("trigger_data_create", "run", "inputs"),
+        ("trigger_data_create", "action", "inputs"),
+    ],
+)
+def test_one_of_ports_objects_makes_it_ports_and_the_others_wrong(name, part, path):
+    error = load(names_of(name, but=[part]))
+    assert isinstance(error, PayloadError)
+    assert error.path == path
+
+
+@pytest.mark.parametrize(
+    "run_id", ["wfnr", "wfnr-1", "wfn_1", "w_1", "r_1", " wfnr_1", "WFNR_1"]
+)
+def test_the_run_of_a_node_has_the_whole_prefix(run_id):
+    assert type(load(changed("node_run", "context.runId", run_id))) is CustomPayload
+    assert type(load(changed("node_run", "context.runId", "wfnr_"))) is WorkflowNodeRun
 
 
 def test_trigger_data_is_recognised_without_its_event_or_action():
@@ -333,6 +403,24 @@ def test_a_node_run_is_a_custom_payload_that_knows_its_run():
     assert model.extra == {}
 
 
+@pytest.mark.parametrize(
+    ("body", "path", "problem"),
+    [
+        ({}, "context", "is missing"),
+        ({"context": {}}, "context.runId", "is missing"),
+        ({"context": {"runId": None}}, "context.runId", "is missing"),
+        ({"context": {"runId": 5}}, "context.runId", "must be text"),
+        ({"context": {"runId": SENTINEL}}, "context.runId", "must start with wfnr_"),
+        ({"context": {"runId": "wfnr-1"}}, "context.runId", "must start with wfnr_"),
+    ],
+)
+def test_a_node_run_must_have_the_id_of_one(body, path, problem):
+    with pytest.raises(PayloadError) as caught:
+        WorkflowNodeRun.from_dict(body)
+    assert caught.value.path == path
+    assert str(caught.value) == f"The payload's field {path} {problem}."
+
+
 def test_port_itself_needs_no_organisation_but_everybody_else_does():
     assert Actor.from_dict({"byPort": True}).org_id is None
     assert invocation("event_timer").trigger.by.by_port is True
@@ -362,6 +450,7 @@ def test_a_change_is_told_from_the_action_or_from_the_two_sides(name, change):
     assert invocation(name).change == change
 
 
+@pytest.mark.parametrize("model", [CatalogEvent, ChangelogMessage])
 @pytest.mark.parametrize(
     ("diff", "change"),
     [
@@ -369,17 +458,49 @@ def test_a_change_is_told_from_the_action_or_from_the_two_sides(name, change):
         ({"before": {}, "after": {}}, "updated"),
         ({"before": {}, "after": None}, "deleted"),
         ({"before": None, "after": None}, None),
-        # A timer promises `after` alone; that is no creation.
         ({"after": {}}, None),
         ({"before": {}}, None),
         ({}, None),
         (None, None),
     ],
 )
-def test_a_word_that_nobody_listed_leaves_it_to_the_two_sides(diff, change):
-    event = CatalogEvent.from_dict({"action": "TRANSMUTE", "diff": diff})
+def test_the_sides_of_a_run_tell_where_its_action_has_another_word(model, diff, change):
+    body = {"action": "grow_vm", "diff": diff}
+    event = model.from_dict(body | {"resourceType": "run"})
     assert event.change == change
-    assert event.action == "TRANSMUTE"
+    assert event.action == "grow_vm"
+    # Of anything else nobody says what another word means.
+    for kind in ("entity", "team", None):
+        assert model.from_dict(body | {"resourceType": kind}).change is None
+
+
+def test_the_word_of_a_run_counts_more_than_its_sides():
+    body = {"resourceType": "run", "diff": {"before": None, "after": {}}}
+    assert CatalogEvent.from_dict(body | {"action": "UPDATE"}).change == "updated"
+    assert CatalogEvent.from_dict(body).change == "created"
+
+
+@pytest.mark.parametrize("word", ["TIMER_EXPIRED", "TIMER_PROPERTY_EXPIRED"])
+@pytest.mark.parametrize("model", [CatalogEvent, ChangelogMessage])
+def test_the_words_of_a_timer_are_no_creation_though_nothing_was_before(model, word):
+    body = {"action": word, "resourceType": "entity"}
+    assert model.from_dict(body).change == "expired"
+    for before in (False, True):
+        diff: dict[str, Any] = {"before": None, "after": {}}
+        if not before:
+            del diff["before"]
+        assert model.from_dict(body | {"diff": diff}).change == "expired"
+
+
+@pytest.mark.parametrize("word", ["CREATE", "UPDATE", "DELETE", "TRANSMUTE", None])
+def test_an_event_that_names_a_property_is_that_of_a_timer(word):
+    body = document("event_timer") | {"action": word}
+    body["diff"]["before"] = None
+    for named in ("ttl", ""):
+        body["context"]["propertyIdentifier"] = named
+        assert CatalogEvent.from_dict(body).change == "expired"
+    body["context"]["propertyIdentifier"] = None
+    assert CatalogEvent.from_dict(body).change != "expired"
 
 
 def test_both_sides_are_entities_runs_or_something_unknown():
