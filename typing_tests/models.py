@@ -138,9 +138,14 @@ def models_are_read_only(invocation: ActionInvocation) -> None:
     ActionInvocation(action="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
 
 
-def decryption_is_typed(key: RSAPrivateKey, invocation: Invocation) -> None:
+def decryption_is_typed(
+    key: RSAPrivateKey, invocation: Invocation, *, as_json: bool
+) -> None:
     assert_type(decrypt_secret("", ""), str)
     assert_type(decrypt_secret("", b"", as_json=True), Any)
+    assert_type(decrypt_secret("", "", as_json=False), str)
+    assert_type(decrypt_secret("", "", as_json=as_json), Any)
+    assert_type(decrypt_client_side("", key, as_json=as_json), Any)
     assert_type(decrypt_client_side("", key, password="x"), str)
     assert_type(decrypt_client_side("", b"", as_json=True), Any)
     assert_type(decrypt_properties(invocation, client_secret=""), dict[str, Any])
