@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import types
+from collections import UserDict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,14 @@ from port_webhook.models import (
     ChangelogMessage,
     CustomPayload,
     Entity,
+    Field,
     Model,
     Resource,
     Run,
     Trigger,
     TriggerData,
     User,
+    WebhookInvocationMethod,
     WorkflowNodeRun,
     load_invocation,
 )
@@ -87,6 +91,41 @@ def changed(name, path, value):
     holder, key = at(body, path)
     holder[key] = value
     return body
+
+
+def fields_of(model):
+    """Return the fields of a class by the names of its attributes."""
+    return {
+        name: field
+        for base in model.__mro__
+        for name, field in vars(base).items()
+        if isinstance(field, Field)
+    }
+
+
+def parts_of(model, way=()):
+    """Yield *model* and every part of it, with the keys that lead there."""
+    yield way, model
+    inner = {name: [field.key] for name, field in fields_of(type(model)).items()}
+    if "diff" in inner:
+        inner |= {side: ["diff", side] for side in ("before", "after")}
+    for name, keys in inner.items():
+        value = getattr(model, name)
+        if isinstance(value, Model):
+            yield from parts_of(value, (*way, *keys))
+
+
+def classes_below(model):
+    for child in model.__subclasses__():
+        yield child
+        yield from classes_below(child)
+
+
+OURS = [
+    model
+    for model in classes_below(Model)
+    if model.__module__.startswith("port_webhook.models")
+]
 
 
 # Telling the shapes apart
@@ -304,12 +343,22 @@ def test_the_fields_of_every_example_suffice_and_all_others_are_none():
     assert model.context.run_id is None
     assert model.payload.action is None
     assert model.payload.censored_properties is None
+    assert model.payload.properties is None
     assert model.properties == {}
+    assert model.properties is model.properties
+
+
+def test_null_properties_are_none_and_the_shortcut_to_them_is_empty():
+    model = load(changed("envelope_create", "payload.properties", None))
+    assert model.payload.properties is None
+    assert model.properties == {}
+    model = load(changed("envelope_create", "payload.properties", {}))
     assert model.properties is model.payload.properties
 
 
-def test_null_properties_read_as_no_properties():
-    assert load(changed("envelope_create", "payload.properties", None)).properties == {}
+def test_whether_the_agent_calls_may_be_a_jq_expression():
+    for value in (True, False, "{{ .inputs.agent }}"):
+        assert WebhookInvocationMethod.from_dict({"agent": value}).agent == value
 
 
 def test_trigger_data_of_a_creation_has_no_entity_though_an_empty_object_came():
@@ -605,17 +654,28 @@ def test_a_field_of_every_example_must_be_there(path):
         assert str(error) == f"The payload's field {path} is missing."
 
 
+def is_required(part, name, field):
+    """Tell whether *part*, as it is, needs the field *name*."""
+    if isinstance(part, Actor):
+        return {"org_id": not part.by_port, "by_port": not part.org_id}.get(name)
+    return field.required or (name == "run_id" and part.run_id.startswith("wfnr_"))
+
+
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_other_field_may_be_null_or_absent(name):
-    model = SHAPES[name]
-    required = {"action", "resourceType", "status", "trigger", "context", "payload"}
-    for key in document(name):
-        if name.startswith(("envelope", "node_run")) and key in required:
-            continue
-        model.from_dict(document(name) | {key: None})
-        body = document(name)
-        del body[key]
-        model.from_dict(body)
+def test_every_other_field_is_none_if_it_is_null_or_absent(name):
+    whole = invocation(name)
+    for way, part in parts_of(whole):
+        for attribute, field in fields_of(type(part)).items():
+            holder, key = at(body := document(name), ".".join((*way, field.key)))
+            if key not in holder or is_required(part, attribute, field):
+                continue
+            for absent in (False, True):
+                holder[key] = None
+                if absent:
+                    del holder[key]
+                model = SHAPES[name].from_dict(body)
+                again = next(each for place, each in parts_of(model) if place == way)
+                assert getattr(again, attribute) is None, (way, attribute)
 
 
 def test_a_reference_is_an_object_or_text():
@@ -642,12 +702,7 @@ def test_a_model_is_frozen_and_slotted():
 
 
 def test_every_model_has_slots_alone():
-    def below(model):
-        for child in model.__subclasses__():
-            yield child
-            yield from below(child)
-
-    for model in below(Model):
+    for model in OURS:
         assert model.__dictoffset__ == 0, model
 
 
@@ -725,7 +780,38 @@ class Hostile(dict[str, int]):
 
 
 @pytest.mark.parametrize(
-    "body", [{"a": float("nan")}, {"a": object()}, {1: 2, "1": 3}, Hostile(a=1), "x"]
+    "wrap", [types.MappingProxyType, UserDict, lambda body: UserDict(UserDict(body))]
+)
+def test_from_dict_takes_any_mapping_at_any_depth(wrap):
+    def wrapped(value):
+        if isinstance(value, dict):
+            return wrap({key: wrapped(inner) for key, inner in value.items()})
+        return [wrapped(each) for each in value] if isinstance(value, list) else value
+
+    body = document("envelope_day2_agent")
+    model = ActionInvocation.from_dict(wrapped(body))
+    assert json.dumps(model.to_dict()) == json.dumps(body)
+    assert model == ActionInvocation.from_dict(body)
+    assert CustomPayload.from_dict([wrapped(body)]).body == [body]
+
+
+class HostileMapping(UserDict[str, Any]):
+    def keys(self):
+        raise KeyError(SENTINEL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"a": float("nan")},
+        {"a": object()},
+        {"a": {1, 2}},
+        {1: 2, "1": 3},
+        Hostile(a=1),
+        HostileMapping(a=1),
+        {"a": HostileMapping(a=1)},
+        "x",
+    ],
 )
 def test_from_dict_refuses_what_is_no_json_object(body):
     for model in (TriggerData, User):
@@ -750,6 +836,23 @@ def test_no_frame_of_an_error_holds_the_payload():
     while trace is not None:
         assert SENTINEL not in repr(trace.tb_frame.f_locals)
         trace = trace.tb_next
+
+
+class Careless(Model):
+    """A model of a user's, whose own check has a bug."""
+
+    name: Field[str | None] = Field("name", lambda value: [][value])
+
+
+def test_no_frame_of_ours_holds_the_payload_when_the_users_own_check_fails():
+    with pytest.raises(TypeError) as caught:
+        Careless.from_dict({"name": SENTINEL})
+    trace = caught.tb.tb_next  # the first frame is this test's, the last the user's
+    assert trace is not None
+    while trace.tb_next is not None:
+        assert SENTINEL not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+    assert SENTINEL in repr(trace.tb_frame.f_locals)
 
 
 def test_the_public_names_are_these():

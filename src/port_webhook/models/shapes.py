@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, cast
 
-from port_webhook.exceptions import PayloadError
 from port_webhook.models.base import (
     Field,
     Model,
@@ -83,8 +82,12 @@ class ActionInvocation(Model, Generic[P]):
 
     @property
     def properties(self) -> P:
-        """The inputs: ``payload.properties``."""
-        return self.payload.properties
+        """The inputs: ``payload.properties``, or empty ones if Port sent none."""
+        found = self.payload.properties
+        if found is None:
+            # Loading puts the user's type here, made of an empty object.
+            found = self._parts.setdefault("payload.properties", {})
+        return cast("P", found)
 
     @property
     def run_id(self) -> str | None:
@@ -228,7 +231,7 @@ class TriggerData(Model, Generic[P]):
     __slots__ = ()
     _shown = ("run_id",)
 
-    inputs: Field[P | None] = properties("inputs", absent=None)
+    inputs: Field[P | None] = properties("inputs")
     trigger: Field[Trigger | None] = part("trigger", Trigger)
     event: Field[CatalogEvent | None] = part("event", CatalogEvent)
     entity: Field[Entity | None] = part_or_empty("entity", Entity)
@@ -242,22 +245,19 @@ class TriggerData(Model, Generic[P]):
 
 
 class CustomPayload(Model):
-    """Any other body: what the author of an action templated, or nobody documented."""
+    """Any other body: what the author of an action templated, or nobody documented.
+
+    ``from_dict`` takes any JSON value.
+    """
 
     __slots__ = ()
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Build the model from any JSON value, which is copied.
+    if TYPE_CHECKING:
 
-        Raises:
-            PayloadError: It is not JSON.
-        """
-        model = cls._from_json(data)
-        if isinstance(model, PayloadError):
-            del data
-            raise model
-        return model
+        @classmethod
+        def from_dict(cls, data: Any) -> Self:
+            """Build the model from any JSON value, which is copied."""
+            ...
 
     @classmethod
     def check(cls, raw: Any) -> Wrong | None:  # noqa: ARG003  # see below
