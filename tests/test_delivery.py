@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,24 @@ class TestRunId:
     )
     def test_it_is_found_in_the_documented_places(self, deliver, payload, run_id):
         assert deliver(payload).run_id == run_id
+
+    def test_the_places_have_an_order(self, deliver):
+        document = {
+            "port_context": {"run_id": "r_4", "runId": "r_3"},
+            "run": {"id": "r_2"},
+            "context": {"runId": "r_1"},
+        }
+        found = []
+        for place, key in (
+            ("context", "runId"),
+            ("run", "id"),
+            ("port_context", "runId"),
+            ("port_context", "run_id"),
+        ):
+            found.append(deliver(json.dumps(document).encode()).run_id)
+            del document[place][key]
+
+        assert found == ["r_1", "r_2", "r_3", "r_4"]
 
     def test_it_is_looked_for_once(self, deliver):
         delivery = deliver(b'{"context":{"runId":"r_1"}}')

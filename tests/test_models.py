@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import types
 from collections import UserDict
 from datetime import UTC, datetime, timedelta
@@ -886,6 +887,44 @@ def test_the_public_names_are_these():
         "load",
         "load_invocation",
     ]
+
+
+# The names on the wire
+
+UNKNOWN_ON_PURPOSE = {
+    "changelog_run_created": {"relatedEntityExists"},
+    "custom_flat": {"service", "port_context", "owner"},
+    "trigger_data_test_dialog": {"secrets"},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_key_of_a_document_is_an_attribute(name):
+    unknown: set[str] = set()
+    for _, part in parts_of(invocation(name)):
+        unknown |= part.extra.keys()
+    assert unknown == UNKNOWN_ON_PURPOSE.get(name, set())
+
+
+def test_every_field_has_a_value_in_some_document():
+    fields = {
+        field: f"{model.__name__}.{attribute}"
+        for model in OURS
+        for attribute, field in fields_of(model).items()
+    }
+    for name in SHAPES:
+        for _, part in parts_of(invocation(name)):
+            for attribute, field in fields_of(type(part)).items():
+                if getattr(part, attribute) is not None:
+                    fields.pop(field, None)
+    assert list(fields.values()) == []
+
+
+def test_an_attribute_is_named_as_its_key_is():
+    for model in OURS:
+        for attribute, field in fields_of(model).items():
+            snake = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", field.key)
+            assert attribute == snake, model
 
 
 # Properties of all documents
