@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import types
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_webhook import decryption
 from port_webhook.decryption import (
     decrypt_client_side,
     decrypt_properties,
@@ -40,6 +42,7 @@ from port_webhook.models import (
     CatalogEvent,
     CustomPayload,
     TriggerData,
+    WorkflowNodeRun,
 )
 from port_webhook.testing import encrypt_client_side, encrypt_secret
 
@@ -93,9 +96,35 @@ def refused(call, *args, **kwargs):
     trace = caught.tb.tb_next
     assert trace is not None
     while trace is not None:
-        names = trace.tb_frame.f_locals
-        assert not any(value and value in repr(names) for value in held)
+        local = list(reachable(trace.tb_frame.f_locals))
+        names = repr(local)
+        # The keys that were made of the arguments are none of them.
+        assert SECRET[:32] not in names
+        assert not any(isinstance(value, rsa.RSAPrivateKey) for value in local)
+        assert not any(value and value in names for value in held)
         trace = trace.tb_next
+
+
+def reachable(value):
+    """Yield *value* and what it holds, the closures of functions too."""
+    yield value
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = [*value.values()]
+    elif isinstance(value, list | tuple):
+        inner = [*value]
+    elif isinstance(value, types.FunctionType):
+        inner = [cell.cell_contents for cell in value.__closure__ or ()]
+    for each in inner:
+        yield from reachable(each)
+
+
+def test_the_search_would_find_both_kinds_of_keys():
+    opener = decryption._secret_opener(SECRET)
+    assert SECRET[:32] not in repr(opener)
+    assert SECRET[:32] in repr(list(reachable({"openers": [opener]})))
+    opener = decryption._client_side_opener(PEM, None)
+    assert any(isinstance(each, rsa.RSAPrivateKey) for each in reachable(opener))
 
 
 def call(function, *args, **kwargs):
@@ -414,6 +443,54 @@ def test_the_encrypted_properties_of_trigger_data_are_decrypted():
     assert again == {"a": '{"n":1}', "b": 1}
 
 
+def test_the_type_of_a_model_says_where_its_secrets_are():
+    named = {"p": encrypt_secret("s3cr3t", SECRET)}
+    data = {"inputs": named, "action": {"encryptedProperties": ["p"]}}
+    node = {
+        "context": {"runId": "wfnr_1"},
+        "payload": {"properties": named, "censoredProperties": ["p"]},
+    }
+    # A field that nobody knows does not make it another message.
+    other = {"payload": {"properties": {"q": "x"}, "censoredProperties": ["q"]}}
+    for model in (
+        TriggerData.from_dict(data),
+        TriggerData.from_dict(data | other),
+        Mine.from_dict(data),
+        WorkflowNodeRun.from_dict(node),
+        ActionInvocation.from_dict(
+            envelope(properties=named, censoredProperties=["p"]) | {"inputs": {}}
+        ),
+    ):
+        assert decrypt_properties(model, client_secret=SECRET) == {"p": "s3cr3t"}
+    for empty in (
+        TriggerData.from_dict({}),
+        ActionInvocation.from_dict(envelope() | {"payload": {}}),
+    ):
+        assert decrypt_properties(empty, client_secret=SECRET) == {}
+
+
+class Mine(TriggerData):
+    __slots__ = ()
+
+
+def test_the_structure_of_a_dict_says_where_its_secrets_are():
+    named = {"p": encrypt_secret("s3cr3t", SECRET)}
+    payload = {"properties": named, "censoredProperties": ["p"]}
+    action = {"encryptedProperties": ["p"]}
+    for body in (
+        envelope(**payload),
+        {"context": {"runId": "wfnr_1"}, "payload": payload | {"action": {}}},
+        {"inputs": named, "trigger": {}, "run": {}, "action": action},
+        # Less than Port sends, with the names in their places.
+        {"payload": payload},
+        {"action": "x", "payload": payload, "trigger": None},
+        {"inputs": named, "trigger": None, "action": action},
+    ):
+        for invocation in (body, CustomPayload.from_dict(body)):
+            result = decrypt_properties(invocation, client_secret=SECRET)
+            assert result == {"p": "s3cr3t"}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -540,7 +617,19 @@ def test_a_null_body_holds_nothing_to_decrypt():
 
 
 @pytest.mark.parametrize(
-    "body", [custom(), [], CustomPayload.from_dict("x"), CatalogEvent.from_dict({})]
+    "body",
+    [
+        custom(),
+        [],
+        {"inputs": {}},
+        {"payload": "censoredProperties"},
+        # An author's own: text where Port always has an object.
+        dict.fromkeys(envelope(), "text"),
+        # An envelope that could not be loaded.
+        envelope() | {"payload": "text"},
+        CustomPayload.from_dict("x"),
+        CatalogEvent.from_dict({}),
+    ],
 )
 def test_a_body_that_names_nothing_needs_paths(body):
     with pytest.raises(ConfigurationError, match="name them in paths"):

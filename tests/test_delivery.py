@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from port_webhook import (
@@ -15,6 +17,9 @@ from port_webhook import (
     Delivery,
     PayloadError,
 )
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 @pytest.fixture
@@ -172,6 +177,24 @@ class TestRunId:
     def test_it_is_found_in_the_documented_places(self, deliver, payload, run_id):
         assert deliver(payload).run_id == run_id
 
+    def test_the_places_have_an_order(self, deliver):
+        document = {
+            "port_context": {"run_id": "r_4", "runId": "r_3"},
+            "run": {"id": "r_2"},
+            "context": {"runId": "r_1"},
+        }
+        found = []
+        for place, key in (
+            ("context", "runId"),
+            ("run", "id"),
+            ("port_context", "runId"),
+            ("port_context", "run_id"),
+        ):
+            found.append(deliver(json.dumps(document).encode()).run_id)
+            del document[place][key]
+
+        assert found == ["r_1", "r_2", "r_3", "r_4"]
+
     def test_it_is_looked_for_once(self, deliver):
         delivery = deliver(b'{"context":{"runId":"r_1"}}')
 
@@ -235,6 +258,30 @@ class TestModels:
                 deliver(payload).invocation()
             with pytest.raises(PayloadError):
                 deliver(payload).parse(CustomPayload)
+
+    def test_an_exception_of_the_users_own_model_passes_without_the_payload(
+        self, deliver
+    ):
+        class Order(msgspec.Struct):
+            name: str
+
+            def __post_init__(self):
+                raise KeyError(self.name)
+
+        with pytest.raises(KeyError) as caught:
+            deliver(b'{"name":"payload-marker"}').parse(Order)
+
+        assert caught.value.__context__ is None
+        ours: list[object] = []
+        trace: TracebackType | None = caught.tb
+        while trace is not None:
+            frame = trace.tb_frame
+            if frame.f_globals["__name__"].startswith("port_webhook."):
+                ours.extend(frame.f_locals.values())
+            trace = trace.tb_next
+        assert "payload-marker" not in repr(ours)
+        # Its repr does not show the payload that it holds.
+        assert not any(isinstance(value, Delivery) for value in ours)
 
     def test_what_is_no_model_is_a_configuration_error(self, deliver):
         with pytest.raises(ConfigurationError):

@@ -7,33 +7,41 @@ import enum
 import json
 import subprocess
 import sys
+import types
 import typing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar
 
 import msgspec
 import pydantic
 import pytest
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from port_webhook.exceptions import ConfigurationError, PayloadError
 from port_webhook.models import (
     ActionInvocation,
     ActionPayload,
     CustomPayload,
+    Field,
+    Model,
     TriggerData,
     User,
     WorkflowNodeRun,
     load,
+    loading,
 )
+from port_webhook.models.loading import check_model
 
 ENVELOPE = Path(__file__).parent / "fixtures" / "payloads" / "envelope_create.json"
 SENTINEL = "s3cret-value-that-nobody-may-quote"
 T = TypeVar("T")
+U = TypeVar("U")
 # A type checker wants a constant in the brackets.
 GENERIC: Any = ActionInvocation
+# The older spelling of a union with None is another class of types.
+OPTIONAL: Any = Optional
 
 
 class Size(TypedDict):
@@ -171,6 +179,67 @@ def test_the_path_goes_into_lists_and_maps():
     assert failed(StructSize, b'{"cpu": 1, "steps": [1, "x"]}').path == "steps.1"
 
 
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+class Pets(pydantic.BaseModel):
+    one: int | list[str] = 1
+    tagged: Cat | Dog | None = pydantic.Field(None, discriminator="kind")
+    either: Cat | Dog | None = None
+    keys: dict[int, dict[str, int]] = {}
+    pair: tuple[int, int] = (1, 1)
+    short: Annotated[str, pydantic.AfterValidator(str.strip)] | int = ""
+    text: pydantic.Json[PydanticSize] | None = None
+    alias: int = pydantic.Field(
+        1, validation_alias=pydantic.AliasChoices("x", pydantic.AliasPath("deep", 1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        # Each step of pydantic's own is left out: a member of a union, a tag, a
+        # function, a mark of a key.
+        ({"one": "x"}, "one"),
+        ({"one": [1]}, "one"),
+        ({"tagged": {"kind": "cat", "lives": "x"}}, "tagged.lives"),
+        ({"tagged": {"kind": "cat"}}, "tagged.lives"),
+        ({"tagged": {"kind": "cow"}}, "tagged"),
+        ({"tagged": {}}, "tagged"),
+        ({"either": {"kind": "cat", "lives": "x"}}, "either.lives"),
+        ({"short": []}, "short"),
+        ({"text": '{"cpu": "x"}'}, "text"),
+        ({"text": "[]"}, "text"),
+        # A key that is refused is input; one that was taken names its value.
+        ({"keys": {SENTINEL: {}}}, "keys"),
+        ({"keys": {"1": {"a": "x"}}}, "keys.1.a"),
+        ({"pair": [1]}, "pair.1"),
+        ({"pair": [1, "x"]}, "pair.1"),
+        ({"deep": [0, "x"]}, "deep.1"),
+        ({"x": "x"}, "x"),
+        ([], ""),
+    ],
+)
+def test_a_path_is_one_of_the_document(body, path):
+    assert failed(Pets, json.dumps(body).encode()).path == path
+
+
+def test_a_path_below_the_brackets_is_one_of_the_document_too():
+    model = GENERIC[PydanticSize | Nested]
+    error = failed(model, envelope({"sizes": [{"cpu": "x"}]}))
+    # pydantic lists the members of the union in order; the first one wants a cpu.
+    assert error.path == "payload.properties.cpu"
+    error = failed(GENERIC[Nested | None], envelope({"sizes": [{"cpu": "x"}]}))
+    assert error.path == "payload.properties.sizes.0.cpu"
+
+
 def test_a_key_that_should_not_reach_a_log_is_not_in_a_path():
     for key in ("a\nb", "ü", "x" * 65):
         body = {"sizes": [], "table": {key: "x"}}
@@ -239,6 +308,116 @@ def test_an_exception_of_the_users_own_code_is_the_users():
     for model in (Broken, BrokenStruct):
         with pytest.raises(KeyError):
             loaded(model, b'{"cpu": 2}')
+
+
+class BrokenInputs(pydantic.BaseModel):
+    name: str
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def refuse(cls, value):
+        raise TypeError(value)
+
+
+class BrokenStruct(msgspec.Struct):
+    name: str
+
+    def __post_init__(self):
+        raise AssertionError(self.name)
+
+
+@dataclasses.dataclass
+class BrokenData:
+    name: str
+
+    def __post_init__(self):
+        raise KeyError(self.name)
+
+
+class BrokenModel(Model):
+    name: Field[str] = Field("name", lambda value: [][value])
+
+
+def frames_of(error):
+    """Return the locals of the frames that *error* passed, ours and the others'."""
+    ours: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals["__name__"]
+        group = ours if module.startswith("port_webhook.") else others
+        group.append(dict(trace.tb_frame.f_locals))
+        trace = trace.tb_next
+    return ours, others
+
+
+@pytest.mark.parametrize("model", [BrokenInputs, BrokenStruct, BrokenData, BrokenModel])
+@pytest.mark.parametrize("brackets", [False, True])
+def test_no_frame_of_ours_holds_the_payload_when_the_users_own_code_fails(
+    model, brackets
+):
+    properties = {"name": SENTINEL}
+    data = envelope(properties) if brackets else json.dumps(properties).encode()
+    with pytest.raises((TypeError, AssertionError, KeyError)) as caught:
+        loaded(GENERIC[model] if brackets else model, data)
+    ours, others = frames_of(caught.value)
+    assert len(ours) >= 3
+    assert SENTINEL not in repr(ours)
+    assert SENTINEL in repr(others[1:])  # the user's frames are the user's
+    assert caught.value.__context__ is None
+
+
+def test_an_error_that_holds_a_frame_of_ours_that_still_runs_is_passed_on():
+    kept = []
+
+    class Keeper(msgspec.Struct):
+        name: str
+
+        def __post_init__(self):
+            # With the frames that called it.
+            frame: types.FrameType | None = sys._getframe()
+            trace = None
+            while frame is not None:
+                trace = types.TracebackType(trace, frame, frame.f_lasti, 1)
+                frame = frame.f_back
+            kept.append(KeyError(self.name).with_traceback(trace))
+            raise kept[0]
+
+    with pytest.raises(KeyError):
+        loaded(Keeper, b'{"name": "x"}')
+
+
+@pytest.mark.parametrize("model", [Nested, StructNested, DataSize, Size])
+def test_what_reads_a_model_is_built_once(model, monkeypatch):
+    data = b'{"sizes": [{"cpu": 1}], "cpu": 1}'
+    loading._adapter.cache_clear()
+    loading._decoder.cache_clear()
+    for _ in range(3):
+        assert not isinstance(loaded(model, data), PayloadError)
+    built = [each.cache_info() for each in (loading._adapter, loading._decoder)]
+    assert [sum(each.hits for each in built), sum(each.misses for each in built)] == [
+        2,
+        1,
+    ]
+    assert all(each.maxsize for each in built)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (list[PydanticSize], [PydanticSize(cpu=1)]),
+        (list[StructSize], [StructSize(cpu=1)]),
+        (list[Size], [{"cpu": 1}]),
+        (OPTIONAL[list[PydanticSize]], [PydanticSize(cpu=1)]),
+    ],
+)
+def test_a_list_of_models_is_loaded(model, found):
+    assert loaded(model, b'[{"cpu": 1}]') == found
+    assert failed(model, b'[{"cpu": 1}, {"cpu": "x"}]').path == "1.cpu"
+
+
+def test_a_union_of_models_is_loaded():
+    assert loaded(PydanticSize | Nested, b'{"sizes": []}') == Nested(sizes=[])
 
 
 # What is no model
@@ -351,8 +530,167 @@ def test_the_inputs_of_trigger_data_are_read_too_unless_they_are_null():
     assert payload.properties.cpu == 2
 
 
+class Loose(pydantic.BaseModel):
+    cpu: int = 7
+
+
+def test_where_nothing_came_the_shortcut_is_of_the_type_and_the_field_is_none():
+    model = loaded(GENERIC[Loose], envelope(None))
+    assert model.payload.properties is None
+    assert model.properties == Loose(cpu=7)
+    assert model.properties is model.properties
+    payload = loaded(ActionPayload[PydanticSize], b"{}")
+    assert payload.properties is None
+
+
+class Mine(ActionInvocation[T]): ...
+
+
+class Further(Mine[T], Generic[U, T]): ...
+
+
+class Sizing(ActionInvocation[PydanticSize]): ...
+
+
+class MoreSizing(Further[str, PydanticSize]): ...
+
+
+class SizedData(TriggerData[PydanticSize]): ...
+
+
+class Plain(ActionInvocation): ...
+
+
+@pytest.mark.parametrize(
+    "model", [Mine[PydanticSize], Further[str, PydanticSize], Sizing, MoreSizing]
+)
+def test_the_inputs_that_a_subclass_names_are_read_too(model):
+    found = loaded(model, envelope({"cpu": 2}))
+    assert type(found) is (typing.get_origin(model) or model)
+    assert found.properties == found.payload.properties == PydanticSize(cpu=2)
+    error = failed(model, envelope({"cpu": "x"}))
+    assert error.path == "payload.properties.cpu"
+    assert check_model(model) is None
+
+
+class MyPayload(ActionPayload[T]):
+    priority: Field[str | None] = Field("priority", str)
+
+
+class WithMyPayload(ActionInvocation[T]):
+    payload: Field[MyPayload[T]] = Field(
+        "payload", MyPayload.check, required=True, read=MyPayload.view
+    )
+
+
+def test_a_subclass_keeps_its_own_payload():
+    body = json.loads(envelope({"cpu": 2}))
+    body["payload"]["priority"] = "high"
+    model = loaded(WithMyPayload[PydanticSize], json.dumps(body).encode())
+    assert model.properties == PydanticSize(cpu=2)
+    assert model.payload.priority == "high"
+
+
+def test_a_subclass_that_leaves_them_open_is_loaded_as_it_is():
+    for model in (Mine, Further, Plain):
+        found = loaded(model, envelope({"cpu": "x"}))
+        assert type(found) is (typing.get_origin(model) or model)
+        assert found.properties == {"cpu": "x"}
+
+
+def test_from_dict_reads_the_inputs_that_a_subclass_names():
+    assert SizedData.from_dict({"inputs": {"cpu": 2}}).inputs == PydanticSize(cpu=2)
+    with pytest.raises(PayloadError) as caught:
+        SizedData.from_dict({"inputs": {"cpu": SENTINEL}})
+    assert caught.value.path == "inputs.cpu"
+    assert SENTINEL not in repr(frames_of(caught.value)[0])
+
+
+def test_from_dict_does_not_see_brackets():
+    in_brackets: Any = TriggerData[PydanticSize]
+    assert in_brackets.from_dict({"inputs": {}}).inputs == {}
+
+
+class Own(Model, Generic[T]):
+    """A generic model of a user's, of which Port's messages have no part."""
+
+    name: Field[str | None] = Field("name", str)
+
+
+class OwnSize(Own[PydanticSize]): ...
+
+
+def test_brackets_that_nothing_could_be_read_as_are_a_configuration_error():
+    for error in (loaded(Own[PydanticSize], b"{}"), check_model(Own[PydanticSize])):
+        assert isinstance(error, ConfigurationError)
+        assert "Own is not generic over inputs" in str(error)
+    for model in (Own, OwnSize):
+        assert loaded(model, b'{"name": "x"}').name == "x"
+
+
+class InputsModel(Model):
+    cpu: Field[int] = Field("cpu", int, required=True)
+
+
+def test_a_model_of_ours_in_the_brackets_is_read_by_us():
+    found = loaded(GENERIC[InputsModel], envelope({"cpu": 2}))
+    assert found.properties == InputsModel.from_dict({"cpu": 2})
+    error = failed(GENERIC[InputsModel], envelope({}))
+    assert error.path == "payload.properties.cpu"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        PydanticSize | Nested,
+        PydanticSize | None,
+        OPTIONAL[PydanticSize],
+        Annotated[PydanticSize, "note"],
+        NewType("SpecialSize", PydanticSize),
+        TypeAliasType("SizeAlias", PydanticSize | Nested),
+        Size | Nested,
+        OPTIONAL[Size],
+        OPTIONAL[StructSize],
+        dict[str, PydanticSize],
+    ],
+)
+def test_what_holds_a_model_is_checked_in_the_brackets(argument):
+    error = failed(GENERIC[argument], envelope({"cpu": "x"}))
+    assert error.path == "payload.properties.cpu"
+
+
+def test_the_member_of_a_union_that_fits_is_found():
+    for argument in (PydanticSize | Nested, OPTIONAL[PydanticSize]):
+        model = loaded(GENERIC[argument], envelope({"cpu": 2}))
+        assert model.properties == PydanticSize(cpu=2)
+    model = loaded(GENERIC[Size | Nested], envelope({"cpu": 2, "colour": "red"}))
+    assert model.properties == {"cpu": 2, "colour": "red"}
+    model = loaded(GENERIC[dict[int, PydanticSize]], envelope({"1": {"cpu": 2}}))
+    assert model.properties == {1: PydanticSize(cpu=2)}
+
+
+def test_what_no_library_can_read_in_the_brackets_is_a_configuration_error():
+    for argument in (PydanticSize | StructSize, OPTIONAL[User], "NobodyDefinedThis"):
+        error = loaded(GENERIC[argument], envelope({"cpu": 2}))
+        assert isinstance(error, ConfigurationError)
+        assert "pydantic cannot use" in str(error)
+
+
+def test_the_set_up_looks_into_the_brackets(monkeypatch):
+    assert check_model(ActionInvocation) is None
+    assert check_model(GENERIC[dict[str, int]]) is None
+    for argument in (DataSize, OPTIONAL[Size], PydanticSize | Nested):
+        assert check_model(GENERIC[argument]) is None
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    assert check_model(GENERIC[Size]) is None
+    for argument in (DataSize, OPTIONAL[Size]):
+        error = check_model(GENERIC[argument])
+        assert isinstance(error, ConfigurationError)
+        assert "pydantic 2, which is not installed" in str(error)
+
+
 def test_any_other_type_in_the_brackets_only_types():
-    for argument in (Any, dict[str, int], dict, T):
+    for argument in (Any, dict[str, int], dict, T, NewType("Props", dict)):
         model = loaded(GENERIC[argument], envelope({"cpu": "x"}))
         assert model.properties == {"cpu": "x"}
 

@@ -165,6 +165,15 @@ class TestEvents:
         assert isinstance(event.before or event.after, Entity)
         assert event.trigger.by.by_port is (True if change == "expired" else None)
 
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_of_an_entity_name_a_property_if_they_are_a_timers(self, change):
+        context = load(CatalogEvent, entity_event(change)).context
+
+        expected = "expires" if change == "expired" else None
+        assert context.property_identifier == expected
+        assert context.blueprint_identifier == "service"
+        assert context.entity_identifier == "checkout"
+
     @pytest.mark.parametrize("change", ["created", "updated"])
     def test_of_a_run_say_what_happened(self, change):
         event = load(CatalogEvent, run_event(change, run_id="r_7"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, assert_never, assert_type
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never, assert_type
 
 from typing_extensions import TypedDict
 
@@ -12,6 +12,7 @@ from port_webhook.decryption import (
     decrypt_properties,
     decrypt_secret,
 )
+from port_webhook.exceptions import ConfigurationError, PayloadError
 from port_webhook.models import (
     ActionInvocation,
     ActionPayload,
@@ -28,6 +29,7 @@ from port_webhook.models import (
     TriggerData,
     User,
     WorkflowNodeRun,
+    load,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +40,17 @@ if TYPE_CHECKING:
     from port_webhook import Delivery
 
 
+T = TypeVar("T")
+
+
 class VmInputs(TypedDict):
     cpu: int
+
+
+class Mine(ActionInvocation[T]): ...
+
+
+class VmInvocation(ActionInvocation[VmInputs]): ...
 
 
 def the_chain_is_typed(invocation: ActionInvocation) -> None:
@@ -66,16 +77,30 @@ def a_typed_dict_types_the_properties(
     invocation: ActionInvocation[VmInputs], data: TriggerData[VmInputs]
 ) -> None:
     assert_type(invocation.properties, VmInputs)
-    assert_type(invocation.payload.properties, VmInputs)
+    assert_type(invocation.payload.properties, VmInputs | None)
     assert_type(invocation.properties["cpu"], int)
     assert_type(data.inputs, VmInputs | None)
-    assert_type(ActionInvocation[VmInputs].from_dict({}), ActionInvocation[VmInputs])
+
+
+def subclasses_type_them_too(mine: Mine[VmInputs], vm: VmInvocation) -> None:
+    assert_type(mine.properties, VmInputs)
+    assert_type(vm.properties, VmInputs)
+    # Of a class that is named in brackets, `from_dict` does not see them at run time.
+    assert_type(VmInvocation.from_dict({}), VmInvocation)
+
+
+def load_gives_the_model_or_an_error(data: bytes) -> None:
+    assert_type(
+        load(ActionInvocation[VmInputs], data),
+        ActionInvocation[VmInputs] | PayloadError | ConfigurationError,
+    )
 
 
 def parse_gives_the_model(delivery: Delivery) -> None:
     assert_type(delivery.parse(ActionInvocation[VmInputs]), ActionInvocation[VmInputs])
     assert_type(delivery.parse(ChangelogMessage), ChangelogMessage)
     assert_type(delivery.parse(VmInputs), VmInputs)
+    assert_type(delivery.parse(list[VmInputs]), list[VmInputs])
 
 
 def invocation_gives_the_union(delivery: Delivery) -> str:
@@ -138,9 +163,14 @@ def models_are_read_only(invocation: ActionInvocation) -> None:
     ActionInvocation(action="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
 
 
-def decryption_is_typed(key: RSAPrivateKey, invocation: Invocation) -> None:
+def decryption_is_typed(
+    key: RSAPrivateKey, invocation: Invocation, *, as_json: bool
+) -> None:
     assert_type(decrypt_secret("", ""), str)
     assert_type(decrypt_secret("", b"", as_json=True), Any)
+    assert_type(decrypt_secret("", "", as_json=False), str)
+    assert_type(decrypt_secret("", "", as_json=as_json), Any)
+    assert_type(decrypt_client_side("", key, as_json=as_json), Any)
     assert_type(decrypt_client_side("", key, password="x"), str)
     assert_type(decrypt_client_side("", b"", as_json=True), Any)
     assert_type(decrypt_properties(invocation, client_secret=""), dict[str, Any])

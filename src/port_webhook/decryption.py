@@ -52,8 +52,10 @@ _OAEP = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 4096
 _MAX_INDEX_DIGITS = 9
 _MAX_INDEX = 10**_MAX_INDEX_DIGITS
-_ENVELOPE = frozenset(("action", "trigger", "context"))
-_TRIGGER_DATA = frozenset(("inputs", "trigger"))
+
+# Where a message has its properties, and where it names the encrypted ones.
+_ENVELOPE = (("payload", "properties"), ("payload", "censoredProperties"))
+_TRIGGER_DATA = (("inputs",), ("action", "encryptedProperties"))
 
 
 class _Result(NamedTuple):
@@ -67,9 +69,7 @@ def decrypt_secret(
     value: str, client_secret: str | bytes, *, as_json: Literal[False] = False
 ) -> str: ...
 @overload
-def decrypt_secret(
-    value: str, client_secret: str | bytes, *, as_json: Literal[True]
-) -> Any: ...  # noqa: ANN401  # any JSON
+def decrypt_secret(value: str, client_secret: str | bytes, *, as_json: bool) -> Any: ...  # noqa: ANN401  # any JSON
 def decrypt_secret(
     value: str, client_secret: str | bytes, *, as_json: bool = False
 ) -> Any:
@@ -109,7 +109,7 @@ def decrypt_client_side(
     private_key: str | bytes | RSAPrivateKey,
     *,
     password: str | bytes | None = None,
-    as_json: Literal[True],
+    as_json: bool,
 ) -> Any: ...  # noqa: ANN401  # any JSON
 def decrypt_client_side(
     value: str,
@@ -177,9 +177,10 @@ def decrypt_properties(
     """Decrypt the secret inputs of a whole invocation.
 
     Port names them in ``action.encryptedProperties`` of trigger data and in
-    ``payload.censoredProperties`` of an envelope. In a custom body nothing marks
-    them, so that you name them by path. A null, on the way to a value or in its
-    place, is an input that nobody filled in, and stays.
+    ``payload.censoredProperties`` of an envelope; which of these it is, a model says
+    by its type, and a body by its structure. In a custom body nothing marks them, so
+    that you name them by path. A null, on the way to a value or in its place, is an
+    input that nobody filled in, and stays.
 
     Args:
         invocation: A model, or a body that was parsed.
@@ -357,7 +358,7 @@ def _decrypt_document(
         return parsed
     places: dict[tuple[str, ...], None] | PortWebhookError
     if paths is None:
-        named = _find_named(body.value)
+        named = _find_named(invocation, body.value)
         if isinstance(named, PortWebhookError):
             return named
         body, places = named
@@ -431,39 +432,59 @@ def _read_paths(
 
 
 def _find_named(
+    invocation: object,
     body: Any,  # noqa: ANN401  # any JSON
 ) -> tuple[_Result, dict[tuple[str, ...], None]] | PortWebhookError:
     """Find the properties of a known shape, and the names of the encrypted ones."""
-    properties: Any = None
-    names: Any = None
-    document = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-    payload = document.get("payload")
-    if isinstance(payload, dict) and (
-        "censoredProperties" in payload or document.keys() >= _ENVELOPE
-    ):
-        members = cast("dict[str, Any]", payload)
-        properties = members.get("properties")
-        names = members.get("censoredProperties")
-    elif document.keys() >= _TRIGGER_DATA:
-        properties = document["inputs"]
-        action = document.get("action")
-        if isinstance(action, dict):
-            names = cast("dict[str, Any]", action).get("encryptedProperties")
-    else:
+    places = _find_places(invocation, body)
+    if places is None:
         return ConfigurationError(
             "nothing in this body says which values are encrypted; name them in paths"
         )
+    properties: Any = _get(body, places[0])
+    names: Any = _get(body, places[1])
     properties = {} if properties is None else properties
     names = [] if names is None else names
     if not isinstance(properties, dict) or not isinstance(names, list):
         return DecryptionError()
-    places: dict[tuple[str, ...], None] = {}
+    found: dict[tuple[str, ...], None] = {}
     for name in cast("list[object]", names):
         if not isinstance(name, str):
             return DecryptionError()
         if name in properties:
-            places[(name,)] = None
-    return _Result(cast("Any", properties)), places
+            found[(name,)] = None
+    return _Result(cast("Any", properties)), found
+
+
+def _find_places(
+    invocation: object,
+    body: Any,  # noqa: ANN401  # any JSON
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Tell by the type of *invocation*, or by its structure, where to look."""
+    from port_webhook.models import ActionInvocation, TriggerData, WorkflowNodeRun
+    from port_webhook.models.shapes import recognise
+
+    kind: type[object] = type(invocation)
+    if not issubclass(kind, ActionInvocation | TriggerData | WorkflowNodeRun):
+        kind = recognise(body)
+    if issubclass(kind, TriggerData):
+        return _TRIGGER_DATA
+    payload = _get(body, ("payload",))
+    if isinstance(payload, dict) and (
+        issubclass(kind, ActionInvocation | WorkflowNodeRun)
+        # The rest is less than Port sends, such as a body that an agent's mapping made.
+        or "censoredProperties" in payload
+    ):
+        return _ENVELOPE
+    partial = isinstance(body, dict) and "inputs" in body and "trigger" in body
+    return _TRIGGER_DATA if partial else None
+
+
+def _get(body: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401  # any JSON
+    """Return what stands at *place*; None if nothing does."""
+    for key in place:
+        body = cast("dict[str, Any]", body).get(key) if isinstance(body, dict) else None
+    return body
 
 
 def _decrypt_at(

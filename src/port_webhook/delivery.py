@@ -147,7 +147,8 @@ class Delivery:
 
         Args:
             model: One of this library's models; a pydantic model; a ``TypedDict`` or
-                a dataclass, for which pydantic is needed; or a msgspec struct.
+                a dataclass, for which pydantic is needed; a msgspec struct; or a
+                list or a union of the latter.
 
         Raises:
             PayloadError: The payload is not strict JSON or not the model; ``path``
@@ -156,7 +157,11 @@ class Delivery:
         """
         from port_webhook.models import load
 
-        value = load(model, self.payload)
+        try:
+            value = load(model, self.payload)
+        except BaseException:  # from the user's own code
+            del self
+            raise
         if isinstance(value, PortWebhookError):
             del self
             raise value

@@ -5,8 +5,8 @@ model; the parts are built when they are first read. That keeps the cost of load
 near that of parsing the JSON, and keeps what came: a model holds the object itself,
 so that an unknown field cannot get lost.
 
-A check returns what is wrong as a path and a problem, and never a value. It asks a
-JSON value for its ``__class__``, which takes half the time of calling ``isinstance``
+A check returns what is wrong as a path and a problem, and never a value. It compares
+the exact class of a JSON value, which takes half the time of calling ``isinstance``
 and does not take true for a number.
 """
 
@@ -15,6 +15,7 @@ and does not take true for a number.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
@@ -24,21 +25,20 @@ from typing import (
     Never,
     Self,
     TypeVar,
+    cast,
     overload,
 )
 
-from port_webhook.canonical import parse
-from port_webhook.exceptions import PayloadError
+from port_webhook.exceptions import PayloadError, PortWebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     # The path of a field, empty for the object itself, and what is wrong with it.
     Wrong = tuple[str, str]
     Check = Callable[[Any], Wrong | None]
 
 T = TypeVar("T")
-M = TypeVar("M", bound="Model")
 
 _SHOWN_LENGTH = 64
 _MUST_BE: dict[type, str] = {
@@ -71,7 +71,7 @@ class Field(Generic[T]):
     ``T`` is what reading gives. Fields are read-only, to a type checker too.
     """
 
-    __slots__ = ("absent", "check", "key", "read", "required")
+    __slots__ = ("check", "key", "read", "required")
 
     def __init__(
         self,
@@ -80,7 +80,6 @@ class Field(Generic[T]):
         *,
         required: bool = False,
         read: Callable[[Any], Any] | None = None,
-        absent: Callable[[], Any] | None = None,
     ) -> None:
         """Describe the field.
 
@@ -89,14 +88,12 @@ class Field(Generic[T]):
             check: The type that its value has, or a function that says what is
                 wrong with a value other than null; None if anything is right.
             required: Whether Port always sends it; null counts as absent.
-            read: Makes the attribute out of the JSON value, once.
-            absent: Makes the attribute if the key is absent or null; else it is None.
+            read: Makes the attribute out of a value other than null, once.
         """
         self.key: str = key
         self.check: type | Check | None = check
         self.required: bool = required
         self.read: Callable[[Any], Any] | None = read
-        self.absent: Callable[[], Any] | None = absent
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
@@ -119,8 +116,6 @@ class Field(Generic[T]):
                 value = raw.get(key)
                 if value is not None:
                     value = self.read(value)
-                elif self.absent is not None:
-                    value = self.absent()
                 # Two threads may both get here; the first one's value stays.
                 value = parts.setdefault(key, value)
         found: T = value
@@ -174,27 +169,30 @@ class Model:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a JSON object, such as one in a test of yours.
 
+        Python does not hand the brackets of ``ActionInvocation[VmInputs]`` to it: the
+        inputs stay as they came, whatever a type checker infers. `load` and
+        `Delivery.parse` read them as ``VmInputs``.
+
         Args:
-            data: The object, with Port's own names; it is copied.
+            data: The object, with Port's own names; any mappings, which are copied.
 
         Raises:
             PayloadError: It is not JSON or not the model; ``path`` names the field.
+            ConfigurationError: The model is a class of yours that names a type for
+                the inputs, and nothing can be loaded as that type.
         """
-        model = cls._from_json(data)
-        if isinstance(model, PayloadError):
-            del data
+        from port_webhook.models.loading import load
+
+        text = _to_text(data)
+        try:
+            model = text if isinstance(text, PayloadError) else load(cls, text)
+        except BaseException:  # from the user's own code
+            del data, text
+            raise
+        if isinstance(model, PortWebhookError):
+            del data, text
             raise model
         return model
-
-    @classmethod
-    def _from_json(cls, data: object) -> Self | PayloadError:
-        """Check *data* by the rules for a delivery, which copies it too."""
-        try:
-            text = json.dumps(data, allow_nan=False).encode("ascii")
-        except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
-            return PayloadError("is not JSON")
-        raw = parse(text)
-        return raw if isinstance(raw, PayloadError) else load_raw(cls, raw)
 
     @classmethod
     def check(cls, raw: Any) -> Wrong | None:
@@ -203,16 +201,18 @@ class Model:
         Returns:
             The path of the first wrong field and what is wrong; None if all is well.
         """
-        kind = raw.__class__
+        kind: type[object] = raw.__class__
         if kind is not dict:
             return "", _MUST_BE[dict]
         find = cls._checks.get
+        key: str
+        value: object
         for key, value in raw.items():
-            kind = value.__class__
+            kind = type(value)
             check = find(key, kind)  # a field without a check is of the right kind
             if check is kind or value is None:
                 continue
-            if check.__class__ is type:
+            if type(check) is type:
                 return key, _MUST_BE[check]
             wrong = check(value)
             if wrong is not None:
@@ -280,13 +280,19 @@ _set_raw: Callable[[Model, Any], None] = vars(Model)["_raw"].__set__
 _set_parts: Callable[[Model, dict[str, Any]], None] = vars(Model)["_parts"].__set__
 
 
-def load_raw(model: type[M], raw: Any) -> M | PayloadError:
-    """Check *raw*, JSON that was parsed, and let *model* keep it."""
-    wrong = model.check(raw)
-    if wrong is not None:
-        path, problem = wrong
-        return PayloadError(problem, path=path)
-    return model.view(raw)
+def _to_text(data: object) -> bytes | PayloadError:
+    """Print *data*, so that it can be checked by the rules for a delivery."""
+    try:
+        return json.dumps(data, allow_nan=False, default=_to_dict).encode("ascii")
+    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+        return PayloadError("is not JSON")
+
+
+def _to_dict(value: object) -> dict[Any, Any]:
+    """Turn what `json` cannot print into what it can."""
+    if isinstance(value, Mapping):
+        return dict(cast("Any", value))
+    raise TypeError
 
 
 def text(key: str, *, required: bool = False) -> Field[Any]:
@@ -385,10 +391,10 @@ def part_or_empty(key: str, model: type[Model]) -> Field[Any]:
     return Field(key, model.check, read=read)
 
 
-def properties(key: str, *, absent: Callable[[], Any] | None = dict) -> Field[Any]:
+def properties(key: str) -> Field[Any]:
     """Describe the object that the user's own type describes."""
     # It is read once, so that loading can put the user's type in place of it.
-    return Field(key, dict, read=_as_is, absent=absent)
+    return Field(key, dict, read=_as_is)
 
 
 def _as_is(value: Any) -> Any:

@@ -5,55 +5,54 @@ the same bytes; it is imported here, when a model needs it, and never before.
 
 Everything returns its error. Those of the libraries quote values in their messages
 and hold them in attributes, so that only the path and the kind of an error survive.
+What the user's own code raises is the user's, and passes.
 """
 
-# ruff: noqa: ANN401  # any JSON
+# ruff: noqa: ANN401  # any JSON, any type
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
     Any,
     NamedTuple,
-    TypeAlias,
     TypeVar,
     cast,
     get_args,
     get_origin,
 )
 
-from typing_extensions import is_typeddict
+from typing_extensions import get_original_bases, is_typeddict
 
 from port_webhook.canonical import parse
 from port_webhook.exceptions import ConfigurationError, PayloadError
-from port_webhook.models.base import Model, load_raw
+from port_webhook.models.base import Model
 from port_webhook.models.parts import ActionPayload
 from port_webhook.models.shapes import ActionInvocation, TriggerData, recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from msgspec.json import Decoder
     from pydantic import TypeAdapter
 
     from port_webhook.models.shapes import Invocation
 
-    # Returns what the model's library made of the data, or one of our errors.
-    Reader: TypeAlias = Callable[[bytes], Any]
-
 T = TypeVar("T")
 
+_OURS, _PYDANTIC, _MSGSPEC = "port_webhook", "pydantic", "msgspec"
+# What stands for a type by its name, which pydantic looks up.
+_NAMES_OF_TYPES = ("ForwardRef", "TypeAliasType")
 _SHOWN_LENGTH = 64
 _MSGSPEC_PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`\Z")
 _MSGSPEC_STEP = re.compile(r"\.\.\.|[^.\[\]]+")
 _MSGSPEC_MISSING = re.compile(r"Object missing required field `([^`]*)`")
 
-
-# Where a generic model keeps what the type in its brackets describes.
-_PROPERTIES: dict[type, tuple[str, ...]] = {
+# Where a generic model has the inputs, which the type in its brackets describes.
+_INPUTS: dict[type, tuple[str, ...]] = {
     ActionInvocation: ("payload", "properties"),
     ActionPayload: ("properties",),
     TriggerData: ("inputs",),
@@ -66,10 +65,13 @@ class _Failure(NamedTuple):
     path: str
     problem: str
 
-    def at(self, *place: str) -> PayloadError:
-        """Return the error of a value that stands at *place*."""
+    def at(self, *place: str) -> _Failure:
+        """Return the failure of a value that stands at *place*."""
         path = ".".join(filter(None, (*place, self.path)))
-        return PayloadError(self.problem, path=path)
+        return self._replace(path=path)
+
+    def error(self) -> PayloadError:
+        return PayloadError(self.problem, path=self.path)
 
 
 def _printable(key: str) -> str:
@@ -83,7 +85,11 @@ def load_invocation(data: bytes) -> Invocation | PayloadError:
     raw = parse(data)
     if isinstance(raw, PayloadError):
         return raw
-    return cast("Invocation | PayloadError", load_raw(recognise(raw), raw))
+    model = recognise(raw)
+    wrong = model.check(raw)
+    if wrong is not None:
+        return _Failure(*wrong).error()
+    return cast("Invocation", model.view(raw))
 
 
 def load(model: type[T], data: bytes) -> T | PayloadError | ConfigurationError:
@@ -92,109 +98,177 @@ def load(model: type[T], data: bytes) -> T | PayloadError | ConfigurationError:
     Returns:
         The model, or the error that says what is wrong with the data or the model.
     """
-    raw = parse(data)
-    if isinstance(raw, PayloadError):
-        return raw
-    origin = get_origin(model) or model
-    value: Any
-    if isinstance(origin, type) and issubclass(origin, Model):
-        value = load_raw(origin, raw)
-        arguments = get_args(model)
-        if arguments and isinstance(value, Model):
-            value = _with_properties(value, raw, arguments[0])
-    else:
-        reader = _find_reader(model)
-        value = reader if isinstance(reader, ConfigurationError) else reader(data)
-    if isinstance(value, _Failure):
-        return value.at()
+    try:
+        value = _load(model, data)
+    except BaseException as error:  # from the user's own code
+        del data
+        _clear_frames(error)
+        raise
     return cast("T | PayloadError | ConfigurationError", value)
 
 
-def _with_properties(
-    model: Model, raw: dict[str, Any], argument: Any
-) -> Model | PayloadError | ConfigurationError:
-    """Read the properties of *model* as *argument*, the type in its brackets."""
-    *outer, name = _PROPERTIES[type(model)]
-    holder: Any = getattr(model, outer[0]) if outer else model
-    before = getattr(holder, name)
-    if before is None:
+def _load(model: Any, data: bytes) -> Any:
+    raw = parse(data)
+    if isinstance(raw, PayloadError):
+        return raw
+    value = _read(model, raw, data)
+    return value.error() if isinstance(value, _Failure) else value
+
+
+def _clear_frames(error: BaseException) -> None:
+    """Empty this library's frames that *error* passed, since they hold the payload."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_globals.get("__name__", "").startswith("port_webhook."):
+            with suppress(RuntimeError):  # the frame of whoever caught it still runs
+                frame.clear()
+        trace = trace.tb_next
+
+
+def _read(model: Any, raw: Any, data: bytes | None = None) -> Any:
+    """Read *raw* as *model*; *data* is the text that it was parsed from, if any."""
+    library = _find_library(model)
+    if isinstance(library, ConfigurationError):
+        return library
+    if library == _OURS:
+        return _read_ours(model, raw)
+    text = json.dumps(raw).encode("ascii") if data is None else data
+    read = _read_with_msgspec if library == _MSGSPEC else _read_with_pydantic
+    return read(model, raw, text)
+
+
+def _read_ours(model: Any, raw: Any) -> Any:
+    kind: type[Model] = get_origin(model) or model
+    wrong = kind.check(raw)
+    if wrong is not None:
+        return _Failure(*wrong)
+    inputs = _find_inputs(model)
+    found = kind.view(raw)
+    return found if inputs is None else _with_inputs(found, raw, inputs)
+
+
+def _with_inputs(model: Model, raw: dict[str, Any], argument: Any) -> Any:
+    """Read the inputs of *model* as *argument*, the type in its brackets."""
+    place = next(_INPUTS[base] for base in type(model).__mro__ if base in _INPUTS)
+    *outer, name = place
+    holder: Model = getattr(model, outer[0]) if outer else model
+    before: dict[str, Any] | None = getattr(holder, name)
+    if before is None and not outer:
         return model
-    value = _convert(before, argument)
+    inputs = before or {}
+    value: Any = _read(argument, inputs)
     if isinstance(value, _Failure):
-        return value.at(*outer, name)
+        return value.at(*place)
     if isinstance(value, ConfigurationError):
         return value
+    if value.__class__ is dict and get_origin(argument) is not dict:
+        # Pydantic drops the keys that a TypedDict does not name; here they stay.
+        value = {**inputs, **value}
     parts: dict[str, Any] = {name: value}
-    for key in outer:
-        parts = {key: ActionPayload.view(raw[key], parts)}
+    if before is None:
+        # The properties of an invocation are never None; see there.
+        parts = {".".join(place): value}
+    elif outer:
+        parts = {outer[0]: type(holder).view(raw[outer[0]], parts)}
     return type(model).view(raw, parts)
 
 
-def _convert(value: dict[str, Any], argument: Any) -> Any:
-    """Read *value* as *argument*; a type that is not a model only types it."""
-    typed_dict = is_typeddict(get_origin(argument) or argument)
-    # Without pydantic a TypedDict is of use all the same: it types what came.
-    if _kind(argument) is None or (typed_dict and not _has_pydantic()):
-        return value
-    reader = _find_reader(argument)
-    if isinstance(reader, ConfigurationError):
-        return reader
-    read: Any = reader(json.dumps(value).encode("ascii"))
-    # Pydantic drops the keys that a TypedDict does not name; here they stay.
-    failed = isinstance(read, _Failure | ConfigurationError)
-    return {**value, **read} if typed_dict and not failed else read
+def _find_inputs(model: Any) -> Any:
+    """Return the type that the inputs of *model*, one of ours, are to be read as.
 
-
-def _kind(model: Any) -> str | None:
-    """Tell which library reads *model*; None if none does.
-
-    A class of a library that nobody imported cannot exist, so none is imported.
+    None if the type in the brackets only types them: it is no model, and holds none.
     """
-    origin = get_origin(model) or model
-    if not isinstance(origin, type):
+    argument = _find_argument(model)
+    library = _library(argument)
+    if library is None:
         return None
-    struct = getattr(sys.modules.get("msgspec"), "Struct", None)
-    if struct is not None and issubclass(origin, struct):
-        return "msgspec"
-    base = getattr(sys.modules.get("pydantic"), "BaseModel", None)
-    if (
-        is_typeddict(origin)
-        or hasattr(origin, "__dataclass_fields__")
-        or (base is not None and issubclass(origin, base))
-    ):
-        return "pydantic"
+    # Without pydantic a TypedDict is of use all the same: it types what came.
+    typed_dict = is_typeddict(get_origin(argument) or argument)
+    return None if typed_dict and not _has_pydantic() else argument
+
+
+def _find_argument(model: Any) -> Any:
+    """Return the type in the brackets of *model*, one of ours; None if there is none.
+
+    A subclass gives it where it names its base: ``class Mine(ActionInvocation[T])``.
+    """
+    origin, arguments = get_origin(model) or model, get_args(model)
+    if origin in _INPUTS:
+        return arguments[0] if arguments else None
+    given = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
+    for base in get_original_bases(origin):
+        if issubclass(get_origin(base) or base, tuple(_INPUTS)):
+            free = getattr(base, "__parameters__", ())
+            known = tuple(given.get(each, each) for each in free)
+            return _find_argument(base[known] if known else base)
     return None
+
+
+def _library(model: Any) -> str | None:
+    """Name the library that reads *model*; None if none does."""
+    origin: object = get_origin(model) or model
+    if type(origin).__name__ in _NAMES_OF_TYPES:
+        return _PYDANTIC
+    found = _library_of_class(origin) if isinstance(origin, type) else None
+    if found is not None:
+        return found
+    # A union, a list or a map of models, or a `NewType`.
+    parts = get_args(model) or (getattr(model, "__supertype__", None),)
+    inside = {_library(each) for each in parts if each is not None} - {None}
+    if inside:
+        return _MSGSPEC if inside == {_MSGSPEC} else _PYDANTIC
+    return None
+
+
+def _library_of_class(model: type[object]) -> str | None:
+    # A class of a library that nobody imported cannot exist, so none is imported.
+    struct = getattr(sys.modules.get("msgspec"), "Struct", None)
+    base = getattr(sys.modules.get("pydantic"), "BaseModel", None)
+    if issubclass(model, Model):
+        return _OURS
+    if struct is not None and issubclass(model, struct):
+        return _MSGSPEC
+    if (
+        is_typeddict(model)
+        or hasattr(model, "__dataclass_fields__")
+        or (base is not None and issubclass(model, base))
+    ):
+        return _PYDANTIC
+    return None
+
+
+def _find_library(model: Any) -> str | ConfigurationError:
+    """Name the library that reads *model*, or say why nothing does."""
+    library = _library(model)
+    if library is None:
+        return ConfigurationError(
+            f"{_name(model)} is not a model of port_webhook, a pydantic model, a "
+            "TypedDict, a dataclass or a msgspec struct"
+        )
+    if library == _PYDANTIC and not _has_pydantic():
+        return ConfigurationError(
+            f"{_name(model)} is read through pydantic 2, which is not installed"
+        )
+    if library == _OURS and get_args(model) and _find_argument(model) is None:
+        return ConfigurationError(
+            f"{_name(model)} is not generic over inputs, so that nothing could be read "
+            "as the type in its brackets"
+        )
+    return library
 
 
 def check_model(model: Any) -> ConfigurationError | None:
     """Say why nothing could be loaded as *model*, before there is anything to load."""
-    origin = get_origin(model) or model
-    if isinstance(origin, type) and issubclass(origin, Model):
-        return None
-    kind, name = _kind(model), _name(model)
-    if kind is None:
-        return ConfigurationError(
-            f"{name} is not a model of port_webhook, a pydantic model, a TypedDict, a "
-            "dataclass or a msgspec struct"
-        )
-    if kind == "pydantic" and not _has_pydantic():
-        return ConfigurationError(
-            f"{name} is read through pydantic 2, which is not installed"
-        )
-    return None
+    library = _find_library(model)
+    if isinstance(library, ConfigurationError):
+        return library
+    inputs = _find_inputs(model) if library == _OURS else None
+    return None if inputs is None else check_model(inputs)
 
 
 def _name(model: Any) -> str:
     return getattr(get_origin(model) or model, "__name__", type(model).__name__)
-
-
-def _find_reader(model: Any) -> Reader | ConfigurationError:
-    """Return what reads JSON as *model*."""
-    error = check_model(model)
-    if error is not None:
-        return error
-    read = _msgspec_reader if _kind(model) == "msgspec" else _pydantic_reader
-    return read(model, _name(model))
 
 
 def _has_pydantic() -> bool:
@@ -205,20 +279,25 @@ def _has_pydantic() -> bool:
     return hasattr(pydantic, "TypeAdapter")  # pydantic 1 has none
 
 
+# Building either takes far longer than using it.
 @lru_cache(maxsize=128)
 def _adapter(model: Any) -> TypeAdapter[Any]:
-    """Build pydantic's validator, which takes far longer than using it."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(model)
 
 
-def _pydantic_reader(model: Any, name: str) -> Reader | ConfigurationError:
+@lru_cache(maxsize=128)
+def _decoder(model: Any) -> Decoder[Any]:
+    from msgspec.json import Decoder
+
+    return Decoder(model)
+
+
+def _read_with_pydantic(model: Any, raw: Any, data: bytes) -> Any:
     from pydantic import ValidationError
     from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-    adapter: TypeAdapter[Any] | None = None
-    problem = ""
     try:
         adapter = _adapter(model)
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
@@ -226,10 +305,7 @@ def _pydantic_reader(model: Any, name: str) -> Reader | ConfigurationError:
         problem = error.message.partition("\n")[0]
     except Exception as error:  # noqa: BLE001  # whatever a class of the user raises
         problem = type(error).__name__
-    if adapter is None:
-        return ConfigurationError(f"pydantic cannot use {name}: {problem}")
-
-    def read(data: bytes) -> Any:
+    else:
         try:
             return adapter.validate_json(data)
         except ValidationError as error:
@@ -237,19 +313,18 @@ def _pydantic_reader(model: Any, name: str) -> Reader | ConfigurationError:
             first = error.errors(
                 include_url=False, include_context=False, include_input=False
             )[0]
-            return _pydantic_failure(first["loc"], first["type"])
+            return _pydantic_failure(first["loc"], first["type"], raw)
         except PydanticUserError as error:
             # A class with a forward reference is finished when it is first used.
-            reason = error.message.partition("\n")[0]
-        return ConfigurationError(f"pydantic cannot use {name}: {reason}")
-
-    return read
+            problem = error.message.partition("\n")[0]
+    return ConfigurationError(f"pydantic cannot use {_name(model)}: {problem}")
 
 
-def _pydantic_failure(location: tuple[int | str, ...], kind: str) -> _Failure:
+def _pydantic_failure(location: tuple[int | str, ...], kind: str, raw: Any) -> _Failure:
     from pydantic_core.core_schema import ErrorType
 
-    path = ".".join(_printable(f"{step}") for step in location)
+    steps = _follow(location, raw, missing=kind == "missing")
+    path = ".".join(_printable(f"{step}") for step in steps)
     if kind == "missing":
         return _Failure(path, "is missing")
     # A validator of the user may have made up the kind, with a value in it.
@@ -257,26 +332,44 @@ def _pydantic_failure(location: tuple[int | str, ...], kind: str) -> _Failure:
     return _Failure(path, f"is not valid ({kind})" if known else "is not valid")
 
 
-def _msgspec_reader(model: Any, name: str) -> Reader | ConfigurationError:
-    from msgspec import DecodeError
-    from msgspec.json import Decoder
+def _follow(
+    location: tuple[int | str, ...], raw: Any, *, missing: bool
+) -> list[int | str]:
+    """Return those steps of pydantic's *location* that *raw* has, and one *missing*.
 
-    decoder: Decoder[Any] | None = None
-    problem = ""
+    Others are pydantic's own: the member of a union, a tag, a function, a key.
+    """
+    steps: list[int | str] = []
+    found = True
+    for step in location:
+        kind = raw.__class__
+        if kind is dict:
+            found = step in raw
+        else:
+            found = kind is list and isinstance(step, int) and step < len(raw)
+        if found:
+            raw = raw[step]
+            steps.append(step)
+    if not found and missing:
+        steps.append(location[-1])
+    elif not found and location[-1] == "[key]":
+        steps.pop()  # the key is what is wrong, and it may be anything
+    return steps
+
+
+def _read_with_msgspec(model: Any, _: Any, data: bytes) -> Any:
+    from msgspec import DecodeError
+
     try:
-        decoder = Decoder(model)
+        decoder = _decoder(model)
     except Exception as error:  # noqa: BLE001  # whatever a class of the user raises
         problem = type(error).__name__
-    if decoder is None:
-        return ConfigurationError(f"msgspec cannot use {name}: {problem}")
-
-    def read(data: bytes) -> Any:
+    else:
         try:
             return decoder.decode(data)
         except DecodeError as error:
             return _msgspec_failure(str(error))
-
-    return read
+    return ConfigurationError(f"msgspec cannot use {_name(model)}: {problem}")
 
 
 def _msgspec_failure(message: str) -> _Failure:

@@ -339,7 +339,7 @@ class ActionPayload(Model, Generic[P]):
     Attributes:
         entity: The entity that the action is about; None for one that creates it.
         action: The action that was run.
-        properties: The inputs; empty if Port sent none.
+        properties: The inputs; None if Port sent none.
         censored_properties: Which of the inputs are encrypted.
     """
 
@@ -347,5 +347,5 @@ class ActionPayload(Model, Generic[P]):
 
     entity: Field[Entity | None] = part("entity", Entity)
     action: Field[InvokedAction | None] = part("action", InvokedAction)
-    properties: Field[P] = properties("properties")
+    properties: Field[P | None] = properties("properties")
     censored_properties: Field[tuple[str, ...] | None] = texts("censoredProperties")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, cast
 
-from port_webhook.exceptions import PayloadError
 from port_webhook.models.base import (
     Field,
     Model,
@@ -35,6 +34,8 @@ from port_webhook.models.parts import (
 if TYPE_CHECKING:
     from port_webhook.models.base import Wrong
 
+_NODE_RUN_PREFIX = "wfnr_"
+
 Change: TypeAlias = Literal["created", "updated", "deleted", "expired"]
 
 _CHANGES: dict[str, Change] = {
@@ -42,6 +43,13 @@ _CHANGES: dict[str, Change] = {
     "UPDATE": "updated",
     "DELETE": "deleted",
     "TIMER_EXPIRED": "expired",
+    "TIMER_PROPERTY_EXPIRED": "expired",
+}
+# By whether there is something before, and after.
+_SIDES: dict[tuple[bool, bool], Change] = {
+    (False, True): "created",
+    (True, True): "updated",
+    (True, False): "deleted",
 }
 _RESOURCES: dict[str, type[Resource]] = {"entity": Entity, "run": Run}
 
@@ -74,8 +82,12 @@ class ActionInvocation(Model, Generic[P]):
 
     @property
     def properties(self) -> P:
-        """The inputs: ``payload.properties``."""
-        return self.payload.properties
+        """The inputs: ``payload.properties``, or empty ones if Port sent none."""
+        found = self.payload.properties
+        if found is None:
+            # Loading puts the user's type here, made of an empty object.
+            found = self._parts.setdefault("payload.properties", {})
+        return cast("P", found)
 
     @property
     def run_id(self) -> str | None:
@@ -140,22 +152,16 @@ class _Change(Model):
     def change(self) -> Change | None:
         """What happened: ``created``, ``updated``, ``deleted`` or ``expired``.
 
-        ``action`` says so. Where it says something else, such as the identifier of
-        an action in the change log of a run, the two sides do. None if neither does.
+        ``action`` says so. In the change log of a run it is the identifier of the
+        action, and the two sides say so, if both came. None if nothing does.
         """
         known = _CHANGES.get(self.action or "")
-        if known is not None:
+        if known is not None or self.resource_type != "run":
             return known
         diff = self.diff or {}
         if "before" not in diff or "after" not in diff:
-            # A timer promises ``after`` alone, which would look like a creation.
             return None
-        sides: dict[tuple[bool, bool], Change] = {
-            (False, True): "created",
-            (True, True): "updated",
-            (True, False): "deleted",
-        }
-        return sides.get((diff["before"] is not None, diff["after"] is not None))
+        return _SIDES.get((diff["before"] is not None, diff["after"] is not None))
 
 
 class CatalogEvent(_Change):
@@ -174,6 +180,14 @@ class CatalogEvent(_Change):
 
     id: Field[str | None] = text("id")
     context: Field[EventContext | None] = part("context", EventContext)
+
+    @property
+    def change(self) -> Change | None:
+        """What happened; only the event of a timer names a property: ``expired``."""
+        context = self.context
+        if context is not None and context.property_identifier is not None:
+            return "expired"
+        return super().change
 
 
 class ChangelogMessage(_Change):
@@ -217,7 +231,7 @@ class TriggerData(Model, Generic[P]):
     __slots__ = ()
     _shown = ("run_id",)
 
-    inputs: Field[P | None] = properties("inputs", absent=None)
+    inputs: Field[P | None] = properties("inputs")
     trigger: Field[Trigger | None] = part("trigger", Trigger)
     event: Field[CatalogEvent | None] = part("event", CatalogEvent)
     entity: Field[Entity | None] = part_or_empty("entity", Entity)
@@ -231,22 +245,19 @@ class TriggerData(Model, Generic[P]):
 
 
 class CustomPayload(Model):
-    """Any other body: what the author of an action templated, or nobody documented."""
+    """Any other body: what the author of an action templated, or nobody documented.
+
+    ``from_dict`` takes any JSON value.
+    """
 
     __slots__ = ()
 
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Build the model from any JSON value, which is copied.
+    if TYPE_CHECKING:
 
-        Raises:
-            PayloadError: It is not JSON.
-        """
-        model = cls._from_json(data)
-        if isinstance(model, PayloadError):
-            del data
-            raise model
-        return model
+        @classmethod
+        def from_dict(cls, data: Any) -> Self:
+            """Build the model from any JSON value, which is copied."""
+            ...
 
     @classmethod
     def check(cls, raw: Any) -> Wrong | None:  # noqa: ARG003  # see below
@@ -294,8 +305,16 @@ class WorkflowNodeRun(CustomPayload):
 
     @classmethod
     def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong, as for every other model."""
-        return super(CustomPayload, cls).check(raw)
+        """Say what is wrong, as for every other model, and with the run's id."""
+        wrong = super(CustomPayload, cls).check(raw)
+        if wrong is not None:
+            return wrong
+        run_id = raw["context"].get("runId")
+        if run_id is None:
+            return "context.runId", "is missing"
+        if not run_id.startswith(_NODE_RUN_PREFIX):
+            return "context.runId", f"must start with {_NODE_RUN_PREFIX}"
+        return None
 
     @property
     def run_id(self) -> str | None:
@@ -313,43 +332,49 @@ _ENVELOPE = frozenset(
 _CHANGE = frozenset(("action", "resourceType", "trigger", "context"))
 _EVENT_CONTEXT = frozenset(("blueprintIdentifier", "entityIdentifier"))
 _TRIGGER_DATA = frozenset(("inputs", "trigger", "event", "action", "run"))
-_NODE_RUN_PREFIX = "wfnr_"
 
 
 def recognise(raw: Any) -> type[Model]:
     """Tell by its structure which message *raw* is.
 
-    An author may template a body that has some of Port's names for something else,
-    so fewer names than a message always has count only if they hold objects.
+    An author may template a body that has Port's names for something else. All the
+    names of a message count only if it has an object where Port always has one; fewer
+    names only if it has more of those objects.
     """
-    if type(raw) is not dict:
+    if not isinstance(raw, dict):
         return CustomPayload
     document = cast("dict[str, Any]", raw)
     names = document.keys()
-    if names >= _ENVELOPE:
+    if names >= _ENVELOPE and _has_object(document, "trigger", "context", "payload"):
         return ActionInvocation
-    context = document.get("context")
-    if names >= _CHANGE:
+    context, payload = document.get("context"), document.get("payload")
+    if names >= _CHANGE and _has_object(document, "trigger", "context"):
         if "status" in names:
             return ChangelogMessage
         if "diff" in names or (
             isinstance(context, dict) and not context.keys().isdisjoint(_EVENT_CONTEXT)
         ):
             return CatalogEvent
-    if names >= _TRIGGER_DATA or (
+    if names >= _TRIGGER_DATA and _has_object(document, "trigger", "run", "action"):
+        return TriggerData
+    if (
         "inputs" in names
-        and isinstance(document.get("trigger"), dict)
-        and isinstance(document.get("run"), dict)
+        and _has_object(document, "trigger")
+        and _has_object(document, "run")
     ):
         return TriggerData
-    if isinstance(context, dict):
+    if isinstance(context, dict) and isinstance(payload, dict):
         run_id = cast("dict[str, Any]", context).get("runId")
-        payload = document.get("payload")
+        action = cast("dict[str, Any]", payload).get("action")
         if (
             isinstance(run_id, str)
             and run_id.startswith(_NODE_RUN_PREFIX)
-            and isinstance(payload, dict)
-            and isinstance(cast("dict[str, Any]", payload).get("action"), dict)
+            and isinstance(action, dict)
         ):
             return WorkflowNodeRun
     return CustomPayload
+
+
+def _has_object(document: dict[str, Any], *names: str) -> bool:
+    """Tell whether one of the *names* holds an object."""
+    return any(isinstance(document.get(name), dict) for name in names)
