@@ -899,3 +899,65 @@ class TestRecords:
 
         assert records[0].port_event == "rejected"
         assert records[0].port_path == "a"
+
+
+class Broken:
+    """A lazy object whose look-up fails, as Django's and werkzeug's may."""
+
+    @property  # type: ignore[misc]  # as such objects do
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+class Text(str):
+    """Text with methods of its own."""
+
+    __slots__ = ()
+
+    def encode(self, *_):
+        raise ZeroDivisionError
+
+
+class Number(float):
+    def __lt__(self, other):
+        raise ZeroDivisionError
+
+    __gt__ = __le__ = __ge__ = __lt__
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "previous_secrets",
+        "max_age",
+        "max_future",
+        "agent",
+        "max_body_bytes",
+        "agent_max_bytes",
+        "replay_scope",
+        "replay_lease",
+        "replay_fail_open",
+        "clock",
+        "on_verified",
+        "on_rejected",
+    ],
+)
+def test_a_lazy_object_that_fails_is_no_option(option):
+    with pytest.raises(ConfigurationError, match=option):
+        Verifier("secret", **{option: Broken()})
+
+
+def test_a_lazy_object_that_fails_is_no_secret_no_body_and_no_time():
+    broken: Any = Broken()
+    headers = sign(BODY, "secret")
+    with pytest.raises(ConfigurationError, match="must be text or bytes"):
+        Verifier(broken)
+    with pytest.raises(UnreadableBodyError):
+        Verifier("secret").verify(broken, headers)
+    with pytest.raises(ConfigurationError, match="received_at"):
+        Verifier("secret").verify(BODY, headers, received_at=broken)
+
+
+def test_a_subclass_counts_by_what_it_holds_and_not_by_its_methods():
+    verifier = Verifier(Text("secret"), max_age=Number(300))
+    assert verifier.verify(BODY, sign(BODY, "secret")).payload == BODY

@@ -154,8 +154,8 @@ def _from_datetime(value: object) -> float | None:
         return None
 
 
-def require_seconds(name: str, value: object, *, positive: bool = False) -> None:
-    """Refuse what is not a finite number of seconds from zero up."""
+def require_seconds(name: str, value: object, *, positive: bool = False) -> float:
+    """Return *value*; refuse what is not a finite number of seconds from zero up."""
     number = _to_number(value)
     if (
         number is None
@@ -166,14 +166,16 @@ def require_seconds(name: str, value: object, *, positive: bool = False) -> None
         least = "greater than zero" if positive else "zero or more"
         msg = f"{name} must be a number of seconds, {least} and less than 10**11"
         raise ConfigurationError(msg)
+    return number
 
 
-def require_size(name: str, value: object) -> None:
-    """Refuse what is not a whole number of bytes from one up."""
+def require_size(name: str, value: object) -> int:
+    """Return *value*; refuse what is not a whole number of bytes from one up."""
     number = _to_number(value)
     if not isinstance(number, int) or number <= 0:
         msg = f"{name} must be a whole number of bytes, greater than zero"
         raise ConfigurationError(msg)
+    return number
 
 
 def require_bool(name: str, value: object) -> None:

@@ -150,13 +150,13 @@ class Verifier:
         del secret, previous_secrets
         if isinstance(keys, ConfigurationError):
             raise keys
-        require_seconds("max_age", max_age)
-        require_seconds("max_future", max_future)
+        self._max_age = require_seconds("max_age", max_age)
+        self._max_future = require_seconds("max_future", max_future)
         require_bool("agent", agent)
-        require_size("max_body_bytes", max_body_bytes)
-        require_size("agent_max_bytes", agent_max_bytes)
+        self._max_body_bytes = require_size("max_body_bytes", max_body_bytes)
+        self._agent_max_bytes = require_size("agent_max_bytes", agent_max_bytes)
         require_text("replay_scope", replay_scope)
-        require_seconds("replay_lease", replay_lease, positive=True)
+        lease = require_seconds("replay_lease", replay_lease, positive=True)
         require_bool("replay_fail_open", replay_fail_open)
         require_function("clock", clock)
         if on_verified is not None:
@@ -164,11 +164,7 @@ class Verifier:
         if on_rejected is not None:
             require_function("on_rejected", on_rejected)
         self._keys = keys
-        self._max_age = max_age
-        self._max_future = max_future
         self._agent = agent
-        self._max_body_bytes = max_body_bytes
-        self._agent_max_bytes = agent_max_bytes
         self._replay_scope = replay_scope
         self._clock = clock
         self._on_verified = on_verified
@@ -177,9 +173,7 @@ class Verifier:
         if replay_store is not None:
             from port_webhook.replay.claims import Claims
 
-            self._replay = Claims(
-                replay_store, lease=replay_lease, fail_open=replay_fail_open
-            )
+            self._replay = Claims(replay_store, lease=lease, fail_open=replay_fail_open)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:  # those of __init__

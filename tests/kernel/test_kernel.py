@@ -589,6 +589,20 @@ async def test_one_request_has_one_reading_of_the_clock(function):
     assert next(readings) == NOW + 1000
 
 
+class Interrupt(BaseException):
+    """As a worker's timeout."""
+
+
+@both
+async def test_a_read_that_is_interrupted_shows_no_headers(function):
+    with pytest.raises(Interrupt) as caught:
+        await call(function, make(), read=fail(Interrupt()))
+    for frame in caught.traceback:
+        if Path(frame.path) == KERNEL:
+            shown = repr(frame.frame.f_locals)
+            assert HEADERS["x-port-signature"] not in shown
+
+
 # --- A delivery that is on the request already --------------------------------------
 
 

@@ -6,17 +6,21 @@ import contextlib
 import io
 import subprocess
 import sys
+import threading
 import unittest
 from typing import Any
 
 import pytest
 
-from port_webhook.exceptions import ConfigurationError
+from port_webhook import Verifier, sign
+from port_webhook.exceptions import ConfigurationError, DuplicateDeliveryError
 
 from .worlds import Clock
 
 pytest.importorskip("django", reason="Django is not installed")
 KEY = "5f" * 32
+SECRET = "the-client-secret"
+BODY = b'{"run":{"id":"r_1"}}'
 
 
 def test_a_row_holds_the_owner_and_the_expiry_and_no_more(django_world):
@@ -144,6 +148,53 @@ def test_the_transaction_of_a_test_case_is_let_pass(django_world):
     unittest.TestSuite([Example("test")]).run(result)
     assert result.wasSuccessful(), result.errors + result.failures
     assert steps == ["claimed", False, "in_progress", True]
+    assert not django_world.rows.exists()
+
+
+async def test_an_asynchronous_view_uses_the_thread_of_djangos_connections(
+    django_world,
+):
+    """Any other thread would have a connection of its own, which nobody closes."""
+    from asgiref.sync import sync_to_async
+
+    threads = set()
+    store = django_world.store
+
+    class Watched:
+        to_thread = staticmethod(type(store).to_thread)
+
+        def __getattr__(self, step):
+            threads.add(threading.get_ident())
+            return getattr(store, step)
+
+    verifier = Verifier(SECRET, replay_store=Watched())
+    threads.clear()
+    async with verifier.areceive(BODY, sign(BODY, SECRET)):
+        pass
+    assert threads == {await sync_to_async(threading.get_ident)()}
+    await sync_to_async(django_world.leave_thread)()
+
+
+def test_an_asynchronous_view_sees_the_transaction_of_a_test_case(django_world):
+    from django.test import TestCase
+
+    store, seen = django_world.store, []
+
+    class Example(TestCase):
+        databases = {django_world.spec["alias"]}  # noqa: RUF012  # as Django types it
+
+        async def test(self):
+            verifier = Verifier(SECRET, replay_store=store)
+            headers = sign(BODY, SECRET)
+            await verifier.averify(BODY, headers)
+            with pytest.raises(DuplicateDeliveryError):
+                await verifier.averify(BODY, headers)
+            seen.append(verifier)
+
+    result = unittest.TestResult()
+    unittest.TestSuite([Example("test")]).run(result)
+    assert result.wasSuccessful(), result.errors + result.failures
+    assert len(seen) == 1
     assert not django_world.rows.exists()
 
 

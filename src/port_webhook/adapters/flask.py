@@ -126,7 +126,7 @@ def _wrap(
             try:
                 # Not in a local, for the same reason as below.
                 if by_keyword:
-                    name = _name_of_argument(view, kwargs)
+                    name = _name_of_argument(kwargs)
                     return make_response(
                         call(*args, **kwargs | {name: endpoint.argument(delivery)})
                     )
@@ -163,20 +163,24 @@ def _takes_keywords_only(view: Callable[..., Any]) -> bool:
     }
 
 
-def _name_of_argument(view: Callable[..., Any], taken: dict[str, Any]) -> str:
+def _name_of_argument(taken: dict[str, Any]) -> str:
     """Return the name under which a method of a ``View`` expects the delivery.
 
-    It is ``delivery``, or the first that the route does not fill in: after ``self``,
-    unless arguments of the route stand before it.
+    It is ``delivery``, or else the first that the route does not fill in.
     """
-    owner = getattr(unwrap(view), "view_class", None)
-    method = getattr(owner, request.method.lower(), None)
-    if method is None:
-        method = getattr(owner, "get" if request.method == "HEAD" else "", None)
-    method = method or getattr(owner, "dispatch_request", None)
-    names = [*signature(method).parameters][1:] if callable(method) else []
-    free = [name for name in names if name not in taken]
-    return "delivery" if "delivery" in free or not free else free[0]
+    served = current_app.view_functions.get(request.endpoint or "")
+    owner = getattr(served, "view_class", None)
+    # As MethodView chooses; a View has one method for all.
+    names = (request.method.lower(), "get", "dispatch_request")
+    methods = (getattr(owner, name, None) for name in names)
+    method = next((each for each in methods if each is not None), None)
+    parameters = [] if method is None else [*signature(method).parameters.values()]
+    free = [
+        each.name
+        for each in parameters[1:]  # after self
+        if each.kind is not Parameter.VAR_KEYWORD and each.name not in taken
+    ]
+    return free[0] if free and "delivery" not in free else "delivery"
 
 
 def _kinds(view: Callable[..., Any]) -> set[object]:
