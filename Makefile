@@ -1,5 +1,6 @@
 # Every target builds what it needs from a machine that has Python 3.11 or later, git
-# and make. Nothing outside this folder is changed.
+# and make. Nothing outside this folder is changed. `make demo PYTHON=python3.12` chooses
+# the interpreter.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs matrix lowest bench clean
+.PHONY: help demo test lint types docs matrix lowest bench clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -50,25 +51,31 @@ clean: ## Remove every environment, cache and build
 	    .pytest_cache .ruff_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# An environment that is there stays, unless PYTHON names another interpreter than the
+# one that it was made with. Then it is made anew, and so are the stamps that need it.
 # pip 25.1 is the first that installs a dependency group.
-%/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 1; }
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@touch $@
+%/.created: FORCE
+	@if [ -e $@ ] && [ '$(origin PYTHON)' = file ]; then exit; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'Python 3.11 or later is needed: make PYTHON=python3.11 ...' >&2; exit 1; }; \
+	python=$$($(PYTHON) -c 'import sys; print(sys.base_prefix, *sys.version_info)'); \
+	if [ "$$(cat $@ 2>/dev/null)" = "$$python" ]; then exit; fi; \
+	set -ex; \
+	$(PYTHON) -m venv --clear $(@D); \
+	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; \
+	echo "$$python" >$@
 
 # One stamp for each group, so that each target installs what it needs and no more.
-$(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created
+$(VENV)/.stamp-%: pyproject.toml $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --editable '.[all]' --group $*
 	@touch $@
 
 # ruff and nox need no project beside them.
-$(VENV)/.stamp-lint $(VENV)/.stamp-matrix: $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.created
+$(VENV)/.stamp-lint $(VENV)/.stamp-matrix: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 
 # The demo sees the package as a user does: built and installed, with one extra.
-$(DEMO_VENV)/.stamp: pyproject.toml README.md $(SOURCES) | $(DEMO_VENV)/.created
+$(DEMO_VENV)/.stamp: pyproject.toml README.md $(SOURCES) $(DEMO_VENV)/.created
 	$(DEMO_VENV)/bin/python -m pip install --quiet --group demo '.[flask]'
 	@touch $@

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from sybil import Sybil
-from sybil.parsers.myst import PythonCodeBlockParser
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+
+if TYPE_CHECKING:
+    from sybil.example import Example
+
+# Blocks that are applications read the secret as such: from the environment.
+environment = patch.dict(
+    os.environ,
+    PORT_CLIENT_SECRET="the client secret of your organisation",  # noqa: S106  # made up
+)
+handlers: list[logging.Handler] = []
 
 
 def _start_page(namespace: dict[str, Any]) -> None:
     """Let the blocks of a page believe that they are a script."""
     namespace["__name__"] = "__main__"
+    environment.start()
+    handlers[:] = logging.getLogger().handlers
 
 
-pytest_collect_file = Sybil(
+def _end_page(_: dict[str, Any]) -> None:
+    """Undo what a page did to the process."""
+    environment.stop()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger("port_webhook").setLevel(logging.NOTSET)
+
+
+def _run_alone(example: Example) -> None:
+    """Run a block that readers paste into a file of its own."""
+    example.namespace.clear()
+    example.namespace["__name__"] = "__main__"
+    PythonEvaluator()(example)
+
+
+readme = Sybil(
+    parsers=[CodeBlockParser("python", _run_alone)],
+    setup=_start_page,
+    teardown=_end_page,
+    filenames=["README.md"],
+    excludes=["tests/**", ".venv*/**"],
+)
+# The blocks of a page follow one another.
+pages = Sybil(
     parsers=[PythonCodeBlockParser()],
     setup=_start_page,
-    patterns=["*.md"],
-    excludes=["tests/**", ".venv*/**"],
-).pytest()
+    teardown=_end_page,
+    patterns=["docs/*.md"],
+)
+
+pytest_collect_file = (readme + pages).pytest()

@@ -1,11 +1,13 @@
 """A Flask service that receives what Port sends; `make demo` starts it.
 
 It prints its URL, then one JSON line for each delivery: what the library's logger
-says of it. Run it alone with ``PORT_CLIENT_SECRET`` set to see deliveries of your own.
+says of it. To see deliveries of your own, set ``PORT_CLIENT_SECRET`` and run it alone:
+``python examples/receiver.py 8000``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
@@ -56,14 +58,23 @@ class JsonLines(logging.Formatter):
 
 
 def main() -> None:
-    """Serve on a free port of the loopback interface until interrupted."""
+    """Serve on the loopback interface until interrupted."""
+    parser = argparse.ArgumentParser(description="Receive what Port sends.")
+    parser.add_argument(
+        "port",
+        type=int,
+        nargs="?",
+        default=0,
+        help="where to listen; a free one if none",
+    )
+    arguments = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logger = logging.getLogger("port_webhook")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", arguments.port, app, threaded=True)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

@@ -21,7 +21,7 @@ def run(pytester):
     def run(source, **outcomes):
         pytester.makepyfile(source)
         result = pytester.runpytest_inprocess(
-            "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:asyncio"
+            "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:asyncio", "-pno:anyio"
         )
         result.assert_outcomes(**outcomes)
 

@@ -1,5 +1,7 @@
 """Verify what Port sends: webhooks, agent-forwarded requests and Kafka messages.
 
+::
+
     from port_webhook import verify
 
     delivery = verify(body, headers, secret)

@@ -180,7 +180,7 @@ class Verifier:
         """Build a verifier from the environment.
 
         ``PORT_CLIENT_SECRET`` is the secret. ``PORT_CLIENT_SECRET_PREVIOUS`` lists
-        previous ones, separated by commas; unset or empty means none.
+        previous ones, separated by commas without spaces; unset or empty means none.
 
         Args:
             options: Those of the class but for the two secrets.

@@ -1,5 +1,7 @@
 """What your own tests need: signed requests, realistic invocations, and events.
 
+::
+
     from port_webhook.testing import action_invocation, sign_request
 
     body, headers = sign_request(action_invocation(), secret)
