@@ -424,7 +424,8 @@ def test_a_duplicate_is_answered_without_the_application(client, app, guarded):
 
 def test_an_exception_is_the_applications_own_and_releases(client, guarded, store):
     def app(environ, start_response):
-        raise KeyError("own")
+        msg = "own"
+        raise KeyError(msg)
 
     with pytest.raises(KeyError, match="own"):
         client.send(PortWebhookMiddleware(app, guarded))
@@ -532,7 +533,8 @@ def test_an_iterable_is_closed_when_the_server_refuses_the_headers(client, verif
         return parts
 
     def refuse(*_):
-        raise ValueError("header")
+        msg = "header"
+        raise ValueError(msg)
 
     with pytest.raises(ValueError, match="header"):
         PortWebhookMiddleware(app, verifier)(client.environ_of(), refuse)
