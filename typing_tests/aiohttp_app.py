@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from aiohttp import web
 
-from port_webhook import ActionInvocation, Delivery, Verifier
+from port_webhook import ActionInvocation, CustomPayload, Delivery, Verifier
 from port_webhook.adapters.aiohttp import webhook
 
 if TYPE_CHECKING:
@@ -50,11 +50,20 @@ async def chosen(request: web.Request, delivery: Delivery) -> web.Response:
     return web.Response(text=delivery.run_id)
 
 
-@webhook(choose, model=dict[str, str])
+async def choose_later(request: web.Request) -> Verifier:
+    return verifiers[request.headers["x-org"]]
+
+
+@webhook(choose_later, model=CustomPayload)
 async def chosen_with_model(
-    request: web.Request, payload: dict[str, str]
+    request: web.Request, payload: CustomPayload
 ) -> web.Response:
-    return web.Response(text=payload["name"])
+    return web.Response(text=repr(payload))
+
+
+@webhook(verifier)
+def synchronous(request: web.Request, delivery: Delivery) -> web.Response:
+    return web.Response(text=delivery.run_id)
 
 
 class View(web.View):
@@ -84,6 +93,7 @@ handlers: list[Handler] = [
     environment,
     chosen,
     chosen_with_model,
+    synchronous,
     Handlers().create,
 ]
 routes.post("/delivery")(with_delivery)
