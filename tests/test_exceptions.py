@@ -292,4 +292,4 @@ def test_the_mismatch_names_the_usual_causes():
     assert "raw bytes" in message
     assert "was rotated" in message
     assert "agent=True" in message
-    assert "agent" not in str(SignatureMismatchError(agent=True))
+    assert "agent" not in str(SignatureMismatchError(suggest_agent=False))

@@ -673,7 +673,16 @@ def test_what_no_library_can_read_in_the_brackets_is_a_configuration_error():
     for argument in (PydanticSize | StructSize, OPTIONAL[User], "NobodyDefinedThis"):
         error = loaded(GENERIC[argument], envelope({"cpu": 2}))
         assert isinstance(error, ConfigurationError)
-        assert "pydantic cannot use" in str(error)
+        by_pydantic = argument == "NobodyDefinedThis"
+        reason = "pydantic cannot use" if by_pydantic else "no one library reads"
+        assert reason in str(error)
+
+
+@pytest.mark.parametrize(
+    "model", [ActionInvocation | TriggerData, list[ActionInvocation], OPTIONAL[User]]
+)
+def test_models_of_ours_among_others_are_refused_at_set_up(model):
+    assert "no one library reads" in str(check_model(model))
 
 
 def test_the_set_up_looks_into_the_brackets(monkeypatch):

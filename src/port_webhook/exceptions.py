@@ -138,9 +138,10 @@ class SignatureMismatchError(_UnauthorizedError):
 
     code: str = "signature_mismatch"
 
-    def __init__(self, *, agent: bool = False) -> None:
-        """Name the usual causes; *agent* tells whether the agent's form was tried."""
-        by_agent = "" if agent else ", or Port's agent forwarded it (set agent=True)"
+    def __init__(self, *, suggest_agent: bool = True) -> None:
+        """Name the usual causes; *suggest_agent* where the agent may be one of them."""
+        by_agent = ", or Port's agent forwarded it (set agent=True)"
+        by_agent = by_agent if suggest_agent else ""
         super().__init__(
             "No signature matches. Either Port did not sign this payload, or the "
             "client secret is that of another organisation or was rotated, or the "

@@ -134,12 +134,13 @@ def read_instant(value: object, label: str) -> float | ConfigurationError:
 
 def _to_number(value: object) -> float | None:
     """Return a plain number, and None for all else, true and false among it."""
-    if not is_instance(value, _NUMBER) or is_instance(value, bool):
+    try:
+        if isinstance(value, bool) or not isinstance(value, _NUMBER):
+            return None
+        # Converted, since a subclass may compare as it likes.
+        return int(value) if isinstance(value, int) else float(value)
+    except Exception:  # noqa: BLE001  # what only pretends to be a number
         return None
-    # A subclass may compare as it likes.
-    if isinstance(value, int):
-        return int.__int__(value)
-    return float.__float__(cast("float", value))
 
 
 def _from_datetime(value: object) -> float | None:

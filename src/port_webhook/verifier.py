@@ -449,7 +449,8 @@ class Verifier:
                 passes = timestamp + self._max_age - now
             ttl = passes + _REPLAY_MARGIN
             return delivery, self._replay.new(delivery.replay_key, ttl)
-        return SignatureMismatchError(agent=self._agent)
+        from_kafka = type(body) is SignedForms
+        return SignatureMismatchError(suggest_agent=not (self._agent or from_kafka))
 
     def _forms(
         self, body: Body | SignedForms

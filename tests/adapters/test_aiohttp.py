@@ -544,7 +544,10 @@ async def test_a_streamed_answer_is_503_if_its_commit_fails(start):
         await answer.write_eof()
         return answer
 
-    assert (await send(await start(handler))).status == 503
+    answer = await send(await start(handler))
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.content_type == "application/octet-stream"
 
 
 async def test_a_handler_that_returns_nothing_is_released(start):

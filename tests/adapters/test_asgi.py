@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
@@ -404,6 +406,21 @@ def test_a_line_break_does_not_hide_a_path_from_the_middleware(path):
     routes = Starlette(routes=[Route("/port", port, methods=["POST"])])
     app = PortWebhookMiddleware(routes, make(), paths=["/port"])
     assert TestClient(app).post(path, content=BODY).status_code == 401
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+async def test_a_root_path_is_found_behind_other_middlewares(depth):
+    app: Any = FastAPI()
+    app.root_path = "/api"  # what the deprecated argument sets
+
+    @app.post("/port")
+    def port():
+        pytest.fail("called")
+
+    for _ in range(depth):
+        app = PortWebhookMiddleware(GZipMiddleware(app), make(), paths=["/other"])
+    middleware = PortWebhookMiddleware(app, make(), paths=["/port"])
+    assert TestClient(middleware).post("/api/port", content=BODY).status_code == 401
 
 
 async def test_a_root_path_of_the_applications_own_is_known():

@@ -1119,6 +1119,18 @@ def test_the_check_reports_a_missing_secret_where_one_is_needed(
     assert "PORT_WEBHOOK" in error.hint
 
 
+async def test_an_asynchronous_function_may_choose_for_an_asynchronous_view(
+    site, views, verifier
+):
+    async def choose(request):
+        return verifier
+
+    site.serve(webhook(choose)(views.of("async")))
+    assert (await site.asend()).status_code == 200
+    assert (await site.asend(signs=None)).status_code == 401
+    assert len(views.seen) == 1
+
+
 def test_the_check_asks_the_settings_even_if_a_verifier_was_built(
     site, views, monkeypatch
 ):

@@ -20,6 +20,7 @@ from port_webhook import (
     SignatureMismatchError,
     TimestampError,
     UnreadableBodyError,
+    sign,
 )
 from port_webhook.adapters.kafka import (
     Record,
@@ -681,6 +682,21 @@ def test_what_is_no_verifier_is_refused_without_showing_anything(function, wrong
         local = "" if frame is None else repr(frame.tb_frame.f_locals)
         assert "marker" not in local
         assert "a secret" not in local
+
+
+def test_a_message_that_does_not_match_is_not_blamed_on_the_agent(verifier):
+    signed = sign(b"{}", "another secret")
+    value = json.dumps(
+        {
+            "headers": {
+                "X-Port-Signature": signed["x-port-signature"],
+                "X-Port-Timestamp": signed["x-port-timestamp"],
+            }
+        }
+    )
+    with pytest.raises(SignatureMismatchError) as caught:
+        verify_message(value, verifier, received_at=int(signed["x-port-timestamp"]))
+    assert "agent" not in str(caught.value)
 
 
 class Odd:

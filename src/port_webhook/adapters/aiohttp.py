@@ -149,6 +149,9 @@ def _wrap(
             if failure is not None:
                 # Too late for another body, but not for another status.
                 response._set_status(failure.http_status, None)
+                kind = response.headers.get("Content-Type")
+                response.headers.update(failure.http_headers)
+                response.headers["Content-Type"] = kind or "application/octet-stream"
 
         try:
             with _before_start(request, start):

@@ -18,7 +18,7 @@ from port_webhook.kernel.exchange import answer, serve
 from port_webhook.kernel.paths import PathPrefixes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from port_webhook.kernel.exchange import Application, Receive, Scope, Send
     from port_webhook.verifier import Verifier
@@ -54,19 +54,20 @@ class PortWebhookMiddleware:
         *,
         paths: Iterable[str] | None = None,
     ) -> None:
-        self._app = app
+        self.app = app
         self._endpoint = Endpoint["Scope"](verifier, None, synchronous=False)
         self._paths = PathPrefixes(paths)
+        self._own_roots = [*_root_paths(app)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
         if scope["type"] != "http" or not self._is_protected(scope):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         try:
             verifier = await self._endpoint.averifier_for(scope)
             error = await serve(
-                self._app,
+                self.app,
                 verifier,
                 scope,
                 receive,
@@ -81,12 +82,24 @@ class PortWebhookMiddleware:
     def _is_protected(self, scope: Scope) -> bool:
         # Servers differ in whether a path begins with root_path, and applications in
         # which of the two paths they read.
-        root = scope.get("root_path", "").encode("utf-8", "surrogateescape")
+        root = (scope.get("root_path") or "").encode("utf-8", "surrogateescape")
         path = scope["path"].encode("utf-8", "surrogateescape")
         raw = (scope.get("raw_path") or b"").partition(b"?")[0]
         readings = [path, path.removeprefix(root), root + path]
         readings += [raw, raw.removeprefix(root)] if raw else []
-        # FastAPI can be given a root_path, which it takes off later.
-        own_root = str(getattr(self._app, "root_path", "") or "").encode()
-        readings += [each.removeprefix(own_root) for each in readings if own_root]
+        readings += [
+            each.removeprefix(own) for own in self._own_roots for each in readings
+        ]
         return any(map(self._paths.covers, readings))
+
+
+def _root_paths(app: object) -> Iterator[bytes]:
+    """Yield the root paths that FastAPI applications were given, and take off later.
+
+    They are looked for through the middlewares around them, not behind mounts.
+    """
+    while app is not None:
+        root = getattr(app, "root_path", None)
+        if isinstance(root, str) and root:
+            yield root.encode("utf-8", "surrogateescape")
+        app = getattr(app, "app", None)

@@ -25,6 +25,7 @@ from typing import (
 )
 
 from flask import Response, current_app, g, make_response, request
+from flask.views import MethodView
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from port_webhook.exceptions import (
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
     Answer = ResponseReturnValue | Awaitable[ResponseReturnValue]
     Choose = Callable[[Request], Verifier]
+
+_NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 P = ParamSpec("P")
 SelfT = TypeVar("SelfT")
@@ -169,16 +172,17 @@ def _name_of_argument(taken: dict[str, Any]) -> str:
     It is ``delivery``, or else the first that the route does not fill in.
     """
     served = current_app.view_functions.get(request.endpoint or "")
-    owner = getattr(served, "view_class", None)
-    # As MethodView chooses; a View has one method for all.
-    names = (request.method.lower(), "get", "dispatch_request")
+    owner: type[object] = getattr(served, "view_class", object)
+    names = ["dispatch_request"]
+    if issubclass(owner, MethodView):
+        names = [request.method.lower(), "get"]  # as MethodView chooses
     methods = (getattr(owner, name, None) for name in names)
-    method = next((each for each in methods if each is not None), None)
+    method = next(filter(callable, methods), None)
     parameters = [] if method is None else [*signature(method).parameters.values()]
     free = [
         each.name
         for each in parameters[1:]  # after self
-        if each.kind is not Parameter.VAR_KEYWORD and each.name not in taken
+        if each.kind in _NAMED and each.name not in taken
     ]
     return free[0] if free and "delivery" not in free else "delivery"
 

@@ -95,6 +95,7 @@ async def serve(
         await app(scope, channel.receive, channel.send)
     except BaseException as error:
         del scope
+        channel.forget()
         if channel.started:
             raise
         failure = await aend(verifier, reception, None, error)
@@ -141,6 +142,10 @@ class _Channel:
         self._receive = receive
         self._send = send
         self._body_of = body_of
+
+    def forget(self) -> None:
+        """Drop a payload that the application did not read."""
+        self._payload = None
 
     async def receive(self) -> Message:
         """Return the payload once, and then what the server says."""

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MAX_READINGS = 4
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, other ends of a line, and bytes that could not be decoded.
+_STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Of a query, of a fragment, and of the patterns that frameworks have for routes.
-_NOT_IN_PREFIX = re.compile(rf"[?#*{{}}<>]|{_CONTROL.pattern}")
+_NOT_IN_PREFIX = re.compile(rf"[?#*{{}}<>]|{_STRANGE.pattern}")
 
 
 class PathPrefixes:
@@ -22,8 +23,9 @@ class PathPrefixes:
     A prefix matches whole segments: ``/port`` covers ``/port``, ``/port/`` and
     ``/port/a``, not ``/portal``. A path is covered if any reading of it is: in any
     case, with escapes decoded once more, without empty segments, with backslashes as
-    slashes, with dot segments kept or resolved. So is every path with a control
-    character, for some routers ignore a line break at the end. Whatever a framework
+    slashes, with dot segments kept or resolved. So is every path that holds a control
+    character or is not UTF-8, for some routers ignore a line break at the end, or the
+    bytes that they cannot decode. Whatever a framework
     makes of a path, a request is verified once too often rather than not at all.
 
     Args:
@@ -63,7 +65,7 @@ class PathPrefixes:
         if self._prefixes is None:
             return True
         for count, segments in enumerate(_readings(path)):
-            if any(_CONTROL.search(segment) is not None for segment in segments):
+            if any(_STRANGE.search(segment) is not None for segment in segments):
                 return True
             for each in (segments, _resolve(segments)):
                 if any(each[: len(prefix)] == prefix for prefix in self._prefixes):

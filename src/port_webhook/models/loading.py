@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OURS, _PYDANTIC, _MSGSPEC = "port_webhook", "pydantic", "msgspec"
+_NONE = "no one library"
 # What stands for a type by its name, which pydantic looks up.
 _NAMES_OF_TYPES = ("ForwardRef", "TypeAliasType")
 _SHOWN_LENGTH = 64
@@ -216,9 +217,10 @@ def _library(model: Any) -> str | None:
     # A union, a list or a map of models, or a `NewType`.
     parts = get_args(model) or (getattr(model, "__supertype__", None),)
     inside = {_library(each) for each in parts if each is not None} - {None}
-    if inside:
-        return _MSGSPEC if inside == {_MSGSPEC} else _PYDANTIC
-    return None
+    if inside in ({_MSGSPEC}, {_PYDANTIC}):
+        return inside.pop()
+    # Neither library reads our models, or those of the other.
+    return _NONE if inside else None
 
 
 def _library_of_class(model: type[object]) -> str | None:
@@ -241,6 +243,11 @@ def _library_of_class(model: type[object]) -> str | None:
 def _find_library(model: Any) -> str | ConfigurationError:
     """Name the library that reads *model*, or say why nothing does."""
     library = _library(model)
+    if library == _NONE:
+        return ConfigurationError(
+            f"{_name(model)} mixes models that no one library reads; parse into one of "
+            "port_webhook's models alone, or use Delivery.invocation()"
+        )
     if library is None:
         return ConfigurationError(
             f"{_name(model)} is not a model of port_webhook, a pydantic model, a "

@@ -303,7 +303,7 @@ def _longest_wait(client: _Client) -> float | None:
 
         default = signature(AbstractConnection.__init__).parameters["socket_timeout"]
         timeout = default.default
-    if timeout is None:
-        return None
     retries: Callable[[], int] = getattr(options.get("retry"), "get_retries", lambda: 0)
-    return timeout * (retries() + 1)
+    attempts = retries() + 1
+    # A negative number of retries has no end either.
+    return timeout * attempts if timeout is not None and attempts > 0 else None

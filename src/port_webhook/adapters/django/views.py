@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
-    Choose = Callable[[HttpRequest], Verifier]
+    Choose = Callable[[HttpRequest], Verifier | Awaitable[Verifier]]
     AsyncAnswer = Coroutine[Any, Any, HttpResponseBase]
     Served = HttpResponseBase | AsyncAnswer
     # Constrained to the two, so that a view stays what it was.
@@ -88,9 +88,10 @@ def webhook(
     replay store says.
 
     Args:
-        verifier: A `Verifier`, or a function that takes the request and returns one.
-            Without it, and as bare ``@webhook``, the settings or the environment are
-            read when the first request comes.
+        verifier: A `Verifier`, or a function that takes the request and returns one;
+            for an asynchronous view it may be asynchronous. Without it, and as bare
+            ``@webhook``, the settings or the environment are read when the first
+            request comes.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
 
@@ -98,7 +99,9 @@ def webhook(
         ConfigurationError: The view is synchronous and the verifier's replay store is
             not.
     """
-    return decorate(verifier, lambda view, target: _wrap(view, target, model))
+    return decorate(
+        verifier, lambda view, target: _wrap(view, target, model), view_takes=2
+    )
 
 
 class PortWebhookMixin(ViewBase):
@@ -282,7 +285,7 @@ async def _aserve(
             response = call(delivery)
         finally:
             del delivery  # whoever sees an error sees this frame
-        return _rendered(await response if isawaitable(response) else response)
+        return await response if isawaitable(response) else response
 
     async def read(limit: int) -> bytes | DeliveryError:
         return read_body(http, limit)

@@ -77,8 +77,9 @@ class PortWebhook(_Scheme):
     the limit. A request that fails gets an `HTTPException` whose ``detail`` names no
     more than the class of failure; with a replay store, the claim ends before the
     answer starts. An exception counts by its status, and so does the status that is
-    set on an injected ``Response``. A *returned* ``Response`` of 400 or more is not
-    seen here: raise, or use `webhook_route`.
+    set on an injected ``Response`` or declared for the route. That of a *returned*
+    ``Response`` is not seen here: for 400 or more, and for a redirect by 307 or 308,
+    raise, or use `webhook_route`.
 
     Args:
         verifier: A `Verifier`, or a function, which may be asynchronous, that takes
@@ -189,7 +190,7 @@ def webhook_route(verifier: Verifier | Choose | None = None) -> type[APIRoute]:
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
             # A middleware outside reads what the endpoint leaves in the state.
-            state = scope.setdefault("state", {})
+            state: dict[str, Any] = scope.setdefault("state", {})
 
             async def app(verified: Scope, receive: Receive, send: Send) -> None:
                 state.update(verified["state"])
@@ -204,6 +205,7 @@ def webhook_route(verifier: Verifier | Choose | None = None) -> type[APIRoute]:
                 error = await serve(app, chosen, scope, receive, send, body_of=_body_of)
             finally:
                 del scope
+                state = {}  # it has the delivery
             if error is not None:
                 raise _exception(error)
 
