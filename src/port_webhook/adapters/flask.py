@@ -134,9 +134,8 @@ def _wrap(
                         call(*args, **kwargs | {name: endpoint.argument(delivery)})
                     )
                 return make_response(call(*args, endpoint.argument(delivery), **kwargs))
-            except BaseException:
-                del delivery  # whoever sees the error sees this frame
-                raise
+            finally:
+                del delivery  # whoever sees an error sees this frame
 
         answer = handle(
             endpoint.verifier_for(request),

@@ -52,7 +52,7 @@ class PortWebhookMiddleware:
     """Verify every request, or those to some paths, before *app* sees it.
 
     Requests are verified whatever their method. Those that fail are answered here:
-    401, 400, 413, or what a replay store says.
+    401, 400, 413, 422, or what a replay store says.
 
     Args:
         app: The WSGI application.

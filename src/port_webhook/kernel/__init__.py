@@ -93,26 +93,23 @@ class Endpoint(Generic[RequestT]):
         """Return the verifier of this *request*."""
         try:
             return self._accept(self._choose(request))
-        except BaseException:
-            del request  # whoever sees the error sees this frame
-            raise
+        finally:
+            del request  # whoever sees an error sees this frame
 
     async def averifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*; the function may be asynchronous."""
         try:
             chosen = self._choose(request)
             return self._accept(await chosen if isawaitable(chosen) else chosen)
-        except BaseException:
-            del request  # whoever sees the error sees this frame
-            raise
+        finally:
+            del request  # whoever sees an error sees this frame
 
     def argument(self, delivery: Delivery) -> Any:  # noqa: ANN401  # the user's model
         """Return what the view is called with."""
         try:
             return delivery if self._model is None else delivery.parse(self._model)
-        except BaseException:
-            del delivery  # whoever sees the error sees this frame
-            raise
+        finally:
+            del delivery  # whoever sees an error sees this frame
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
@@ -167,9 +164,8 @@ def decorate(
             return make(args[0], target)
         try:
             return view(*args, **kwargs)
-        except BaseException:
-            del args, kwargs  # whoever sees the error sees this frame
-            raise
+        finally:
+            del args, kwargs  # whoever sees an error sees this frame
 
     return update_wrapper(view_or_decorator, view)
 

@@ -187,9 +187,8 @@ def _wrap(
         def call(delivery: Delivery) -> Served:
             try:
                 return view(request, endpoint.argument(delivery), *args, **kwargs)
-            except BaseException:
-                del delivery  # whoever sees the error sees this frame
-                raise
+            finally:
+                del delivery  # whoever sees an error sees this frame
 
         return call
 
