@@ -21,7 +21,6 @@ from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
     PayloadError,
-    PortWebhookError,
     UnreadableBodyError,
 )
 from port_webhook.verifier import Verifier
@@ -254,24 +253,6 @@ def reusable(existing: object, verifier: Verifier) -> Delivery | None:
     return None
 
 
-def _check_headers(
-    verifier: Verifier, headers: Headers, received_at: float | datetime | None = None
-) -> float | PortWebhookError:
-    """Call `Verifier.check_headers`, and return what it raises."""
-    try:
-        return verifier.check_headers(headers, received_at=received_at)
-    except PortWebhookError as error:
-        # Its traceback would show this frame's locals.
-        return error.with_traceback(None)
-
-
-def _answerable(error: PortWebhookError) -> DeliveryError:
-    """Return *error* if there is an answer to it, or raise it."""
-    if isinstance(error, DeliveryError):
-        return error
-    raise error
-
-
 def handle(
     verifier: Verifier,
     headers: Headers,
@@ -344,20 +325,18 @@ def begin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    now = _check_headers(verifier, headers, received_at)
-    if isinstance(now, PortWebhookError):
-        del headers, existing, read  # whoever sees the error sees this frame
-        return _answerable(now)
+    body: bytes | DeliveryError = b""
     try:
+        now = verifier.check_headers(headers, received_at=received_at)
         body = read(verifier.max_body_bytes)
-    except BaseException:
-        del headers, existing, read  # whoever sees the error sees this frame
-        raise
-    if isinstance(body, DeliveryError):
-        verifier.reject(body)
-        return body
-    reception = verifier.receive(body, headers, received_at=now)
-    del body, headers, existing, read
+        if isinstance(body, DeliveryError):
+            verifier.reject(body)
+            return body
+        reception = verifier.receive(body, headers, received_at=now)
+    except DeliveryError as error:
+        return error.with_traceback(None)
+    finally:
+        del headers, existing, read, body  # whoever sees an error sees this frame
     try:
         return reception.__enter__(), reception
     except DeliveryError as error:
@@ -448,20 +427,18 @@ async def abegin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    now = _check_headers(verifier, headers)
-    if isinstance(now, PortWebhookError):
-        del headers, existing, read  # whoever sees the error sees this frame
-        return _answerable(now)
+    body: bytes | DeliveryError = b""
     try:
+        now = verifier.check_headers(headers)
         body = await read(verifier.max_body_bytes)
-    except BaseException:
-        del headers, existing, read  # whoever sees the error sees this frame
-        raise
-    if isinstance(body, DeliveryError):
-        verifier.reject(body)
-        return body
-    reception = verifier.areceive(body, headers, received_at=now)
-    del body, headers, existing, read
+        if isinstance(body, DeliveryError):
+            verifier.reject(body)
+            return body
+        reception = verifier.areceive(body, headers, received_at=now)
+    except DeliveryError as error:
+        return error.with_traceback(None)
+    finally:
+        del headers, existing, read, body  # whoever sees an error sees this frame
     try:
         return await reception.__aenter__(), reception
     except DeliveryError as error:
