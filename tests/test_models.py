@@ -758,6 +758,8 @@ def test_reprs_read_well():
     )
     assert repr(CustomPayload.from_dict([SENTINEL])) == "<CustomPayload list of 1>"
     assert repr(CustomPayload.from_dict(SENTINEL)) == "<CustomPayload str>"
+    node = WorkflowNodeRun.from_dict({"context": {"runId": "wfnr_1"}})
+    assert repr(node) == "<WorkflowNodeRun run_id='wfnr_1'>"
 
 
 def test_the_class_gives_the_field_itself():

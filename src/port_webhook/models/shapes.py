@@ -298,6 +298,7 @@ class WorkflowNodeRun(CustomPayload):
     """
 
     __slots__ = ()
+    _shown = ("run_id",)
 
     context: Field[RunContext] = part("context", RunContext, required=True)
     payload: Field[ActionPayload | None] = part("payload", ActionPayload)
@@ -315,6 +316,10 @@ class WorkflowNodeRun(CustomPayload):
         if not run_id.startswith(_NODE_RUN_PREFIX):
             return "context.runId", f"must start with {_NODE_RUN_PREFIX}"
         return None
+
+    def __repr__(self) -> str:
+        """Show the run's id, as the other models do."""
+        return super(CustomPayload, self).__repr__()
 
     @property
     def run_id(self) -> str | None:
