@@ -1257,6 +1257,19 @@ class TestHandleKafkaEvent:
         assert "invalid_payload" in codes
 
 
+@pytest.mark.parametrize("wrong", [SECRET, None, make_verifier])
+def test_what_is_no_verifier_is_refused_without_showing_it(wrong):
+    records = kafka_event(record(1, message()))
+    for call in (
+        lambda: verify_event(signed_event(), wrong),
+        lambda: verify_kafka_event(records, wrong),
+        lambda: handle_kafka_event(records, wrong, print),
+    ):
+        with pytest.raises(ConfigurationError, match="Verifier") as caught:
+            call()
+        assert_hides(caught.value, SECRET, SIGNED[1][1])
+
+
 class TestModule:
     def test_lists_the_names_that_it_loads_late(self):
         for name in aws_lambda.__all__:

@@ -261,6 +261,13 @@ def test_a_connection_that_fails_shows_nothing_of_what_arrived(make):
     assert assert_hides(caught.value)
 
 
+@every_adapter
+def test_a_secret_in_the_place_of_a_verifier_shows_nowhere(send):
+    with pytest.raises(ConfigurationError, match="takes a Verifier") as caught:
+        send(SECRET)
+    assert assert_hides(caught.value)
+
+
 def test_the_markers_are_in_what_is_sent():
     assert b"PAYLOAD-marker" in BODY[:40]
     assert sign(BODY, SECRET, timestamp=int(HEADERS["x-port-timestamp"])).items() <= (

@@ -55,7 +55,10 @@ class PortWebhookMiddleware:
         paths: Iterable[str] | None = None,
     ) -> None:
         self.app = app
-        self._endpoint = Endpoint["Scope"](verifier, None, synchronous=False)
+        try:
+            self._endpoint = Endpoint["Scope"](verifier, None, synchronous=False)
+        finally:
+            del verifier  # whoever sees an error sees this frame
         self._paths = PathPrefixes(paths)
         self._own_roots = [*_root_paths(app)]
 

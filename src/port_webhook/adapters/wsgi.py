@@ -75,7 +75,10 @@ class PortWebhookMiddleware:
         paths: Iterable[str] | None = None,
     ) -> None:
         self._app = app
-        self._endpoint = Endpoint["Environ"](verifier, None, synchronous=True)
+        try:
+            self._endpoint = Endpoint["Environ"](verifier, None, synchronous=True)
+        finally:
+            del verifier  # whoever sees an error sees this frame
         self._paths = PathPrefixes(paths)
 
     def __call__(

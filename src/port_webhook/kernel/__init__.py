@@ -77,6 +77,7 @@ class Endpoint(Generic[RequestT]):
         elif callable(verifier) and not isinstance(verifier, type):
             self._choose = verifier
         else:
+            del verifier  # it may be a secret
             msg = "An adapter takes a Verifier, or a function that returns one"
             raise ConfigurationError(msg)
 
@@ -149,6 +150,9 @@ def decorate(
         or not callable(target)
         or (iscoroutinefunction(target) and not is_view)
     ):
+        if not callable(target) and check_verifier(target) is not None:
+            # To be refused with the view; by its type, since it may be a secret.
+            target = None if target is None else type(target)
 
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
             return make(view, target)
@@ -244,6 +248,14 @@ async def collect(
         del body, chunk  # whoever sees the error sees this frame
         raise
     return check_body(bytes(body), declared, limit)
+
+
+def check_verifier(verifier: object) -> ConfigurationError | None:
+    """Say that *verifier* is none: some pass a secret, as `verify` takes it."""
+    if isinstance(verifier, Verifier):
+        return None
+    kind = type(verifier).__name__
+    return ConfigurationError(f"verifier must be a Verifier, not {kind}")
 
 
 def reusable(existing: object, verifier: Verifier) -> Delivery | None:

@@ -18,18 +18,20 @@ from port_webhook.canonical import (
     respell_strings,
 )
 from port_webhook.exceptions import (
-    ConfigurationError,
     DeliveryError,
     MissingHeaderError,
     PortWebhookError,
     UnreadableBodyError,
 )
 from port_webhook.inputs import read_body
+from port_webhook.kernel import check_verifier
 from port_webhook.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook.verifier import SignedForms, Verifier
+from port_webhook.verifier import SignedForms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from port_webhook.verifier import Verifier
 
 T = TypeVar("T")
 
@@ -55,10 +57,9 @@ def hand_over(
     Returns:
         What the method returned, or the error instead of raising it.
     """
-    if not isinstance(verifier, Verifier):
-        return ConfigurationError(
-            f"verifier must be a Verifier, not {type(verifier).__name__}"
-        )
+    unusable = check_verifier(verifier)
+    if unusable is not None:
+        return unusable
     message = read_message(value, verifier.max_body_bytes)
     if isinstance(message, DeliveryError):
         verifier.reject(message)

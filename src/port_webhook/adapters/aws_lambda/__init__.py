@@ -23,7 +23,7 @@ from port_webhook.exceptions import (
     DeliveryError,
     PortWebhookError,
 )
-from port_webhook.kernel import Endpoint, decorate, handle
+from port_webhook.kernel import Endpoint, check_verifier, decorate, handle
 
 from .event import (
     PLAIN,
@@ -138,12 +138,13 @@ def verify_event(
         ConfigurationError: *event* is that of a queue or a stream, *received_at* is
             not valid, or the replay store is asynchronous.
     """
-    request = open_event(event)
+    request = check_verifier(verifier) or open_event(event)
     existing = event if isinstance(event, Delivery) else None
     del event
     if isinstance(request, PortWebhookError):
         if isinstance(request, DeliveryError):
             verifier.reject(request)
+        del verifier  # it may be a secret
         raise request
     outcome = handle(
         verifier,

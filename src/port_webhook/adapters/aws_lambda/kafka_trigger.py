@@ -24,7 +24,7 @@ from port_webhook.exceptions import (
     PortWebhookError,
     ReplayStoreError,
 )
-from port_webhook.kernel import end
+from port_webhook.kernel import Endpoint, check_verifier, end
 from port_webhook.kernel.kafka_message import hand_over
 
 from .event import decode_base64, finish
@@ -96,7 +96,7 @@ def verify_kafka_event(event: Mapping[str, Any], verifier: Verifier) -> list[Kaf
             store is asynchronous.
     """
     items = _verify_all(event, verifier)
-    del event
+    del event, verifier
     if isinstance(items, PortWebhookError):
         raise items
     return items
@@ -150,18 +150,15 @@ def handle_kafka_event(
         ConfigurationError: *event* is not that of a Kafka trigger, nothing can be
             parsed into *model*, or the replay store is asynchronous.
     """
-    unusable = None
-    if model is not None:
-        from port_webhook.models.loading import check_model
-
-        unusable = check_model(model)
-    if unusable is not None:
-        del event
-        raise unusable
+    try:
+        endpoint = Endpoint["object"](verifier, model, synchronous=True)
+    except BaseException:
+        del event, verifier  # whoever sees the error sees this frame
+        raise
 
     def run(delivery: Delivery) -> None:
         try:
-            finish(handler(delivery if model is None else delivery.parse(model)))
+            finish(handler(endpoint.argument(delivery)))
         finally:
             del delivery  # whoever sees an error sees this frame
 
@@ -277,6 +274,9 @@ def _open(
     event: object, verifier: Verifier
 ) -> list[list[_Record]] | ConfigurationError:
     """Return the records of each partition in *event*."""
+    unusable = check_verifier(verifier)
+    if unusable is not None:
+        return unusable
     if verifier.is_async:
         return ConfigurationError("Lambda needs a synchronous replay store")
     try:

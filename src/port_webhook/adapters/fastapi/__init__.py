@@ -113,7 +113,10 @@ class PortWebhook(_Scheme):
         model: Any = None,  # noqa: ANN401  # the user's
     ) -> None:
         super().__init__(verifier, model)
-        self._endpoint = Endpoint["Request"](verifier, model, synchronous=False)
+        try:
+            self._endpoint = Endpoint["Request"](verifier, model, synchronous=False)
+        finally:
+            del verifier  # whoever sees an error sees this frame
         # FastAPI ends a dependency after the answer and its background tasks, unless
         # it is function-scoped; this one is, and a commit must come before.
         verified = Annotated[Any, Depends(self._verify, scope="function")]
@@ -173,8 +176,11 @@ def webhook_route(verifier: Verifier | Choose | None = None) -> type[APIRoute]:
     Raises:
         ConfigurationError: *verifier* is none of these.
     """
-    endpoint = Endpoint["Request"](verifier, None, synchronous=False)
     scheme = _Scheme(verifier)
+    try:
+        endpoint = Endpoint["Request"](verifier, None, synchronous=False)
+    finally:
+        del verifier  # whoever sees an error sees this frame
 
     class PortWebhookRoute(APIRoute):
         """A route whose endpoint sees verified requests only."""
