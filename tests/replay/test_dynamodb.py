@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
+import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
 
-boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 KEY = "5f" * 32
 
 
