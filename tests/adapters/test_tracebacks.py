@@ -36,6 +36,7 @@ from port_webhook.adapters.fastapi import PortWebhook, webhook_route
 from port_webhook.adapters.wsgi import PortWebhookMiddleware as WsgiMiddleware
 from port_webhook.testing import action_invocation, lambda_event, sign_request
 
+OURS = ("port_webhook.kernel", "port_webhook.adapters")
 PACKAGE = str(Path(port_webhook.__file__).parent)
 SECRET = "SECRET-marker"
 BODY, HEADERS = sign_request(action_invocation(action="PAYLOAD-marker"), SECRET)
@@ -196,7 +197,7 @@ def assert_hides(error):
             held = [
                 vars(value)
                 for value in local.values()
-                if type(value).__module__.startswith("port_webhook.kernel")
+                if type(value).__module__.startswith(OURS)
                 and hasattr(value, "__dict__")
             ]
             shown.append(repr([local, held]))

@@ -146,15 +146,18 @@ def verify_event(
             verifier.reject(request)
         del verifier  # it may be a secret
         raise request
-    outcome = handle(
-        verifier,
-        request.take_headers(),
-        existing=existing,
-        read=request.read,
-        run=lambda delivery: delivery,
-        status_of=lambda _: None,
-        received_at=received_at,
-    )
+    try:
+        outcome = handle(
+            verifier,
+            request.take_headers(),
+            existing=existing,
+            read=request.read,
+            run=lambda delivery: delivery,
+            status_of=lambda _: None,
+            received_at=received_at,
+        )
+    finally:
+        request.forget()  # whoever sees an error sees this frame
     if isinstance(outcome, DeliveryError):
         raise outcome
     return outcome
@@ -201,14 +204,17 @@ def _wrap(
                 del delivery  # whoever sees an error sees this frame
             return respond(result, request)
 
-        answer = handle(
-            verifier,
-            request.take_headers(),
-            existing=existing,
-            read=request.read,
-            run=run,
-            status_of=_status_of,
-        )
+        try:
+            answer = handle(
+                verifier,
+                request.take_headers(),
+                existing=existing,
+                read=request.read,
+                run=run,
+                status_of=_status_of,
+            )
+        finally:
+            request.forget()  # whoever sees an error sees this frame
         if isinstance(answer, ConfigurationError):
             raise answer
         return refuse(answer, request) if isinstance(answer, DeliveryError) else answer

@@ -77,6 +77,10 @@ class Request:
             return decode_base64(body, limit)
         return UnreadableBodyError("The event's isBase64Encoded is not true or false.")
 
+    def forget(self) -> None:
+        """Drop a body that was not taken, because the headers were refused."""
+        self._body = None
+
 
 PLAIN = Request([])
 """Stands for an event that says nothing of its request."""
