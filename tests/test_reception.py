@@ -12,6 +12,7 @@ import inspect
 import logging
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -904,6 +905,16 @@ async def test_every_way_of_receiving_tells_on_verified_and_the_log(
 
     assert len(seen) == 4
     assert [record.port_event for record in records] == ["verified"] * 4
+
+
+async def test_a_mock_can_be_a_store(make_verifier, headers_for):
+    store = Mock()
+    store.claim.return_value = "claimed"
+    store.commit.return_value = True
+
+    await make_verifier(replay_store=store).averify(BODY, headers_for(BODY))
+
+    assert [call[0] for call in store.method_calls] == ["claim", "commit"]
 
 
 class Incomparable:

@@ -57,7 +57,8 @@ class Claims:
         self.fail_open: bool = fail_open
         self.is_async: bool = any(iscoroutinefunction(method) for method in methods)
         # A store may have threads of its own to run in, as Django's connections do.
-        self.to_thread: Any = getattr(store, "to_thread", asyncio.to_thread)
+        # Its class says so: a mock has every attribute.
+        self.to_thread: Any = getattr(type(store), "to_thread", asyncio.to_thread)
 
     def new(self, key: str, ttl: float) -> Claim:
         """Return the claim on *key*, not yet taken; *ttl* is in seconds."""
