@@ -10,7 +10,7 @@ from measure import in_turn, ratio
 from pydantic import BaseModel
 from rich.table import Table
 
-from port_webhook.canonical import parse
+from port_webhook._json import parse
 from port_webhook.models import ActionInvocation, load, load_invocation
 
 if TYPE_CHECKING:

@@ -264,13 +264,13 @@ def test_importing_loads_no_adapter_no_model_and_no_store():
 
     assert ours == {
         "port_webhook",
-        "port_webhook.delivery",
+        "port_webhook._delivery",
         "port_webhook.exceptions",
-        "port_webhook.inputs",
-        "port_webhook.log",
-        "port_webhook.reception",
-        "port_webhook.signature",
-        "port_webhook.verifier",
+        "port_webhook._arguments",
+        "port_webhook._log",
+        "port_webhook._reception",
+        "port_webhook._signature",
+        "port_webhook._verifier",
     }
 
 
@@ -322,5 +322,5 @@ def test_the_interpreter_reports_its_imports():
     ).stderr
 
     names = {line.rsplit("|", 1)[-1].strip() for line in printed.splitlines()}
-    assert "port_webhook.verifier" in names
+    assert "port_webhook._verifier" in names
     assert json.__name__ not in names

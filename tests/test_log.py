@@ -1,11 +1,11 @@
-"""`port_webhook.log`: structured records, and hooks that cannot do harm."""
+"""`port_webhook._log`: structured records, and hooks that cannot do harm."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from port_webhook import log
+from port_webhook import _log
 
 
 def test_a_record_carries_its_event_and_fields_with_a_prefix(records):

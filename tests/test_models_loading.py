@@ -32,7 +32,7 @@ from port_webhook.models import (
     load,
     loading,
 )
-from port_webhook.models.loading import check_model
+from port_webhook.models._loading import check_model
 
 ENVELOPE = Path(__file__).parent / "fixtures" / "payloads" / "envelope_create.json"
 SENTINEL = "s3cret-value-that-nobody-may-quote"

@@ -1,6 +1,6 @@
 """`receive` and `areceive` with stores that are written here: claim, commit, release.
 
-`port_webhook.replay.claims` decides what a store's answers mean; what is shown here is
+`port_webhook.replay._claims` decides what a store's answers mean; what is shown here is
 what a handler, a sender and an operator see of it.
 """
 

@@ -1,4 +1,4 @@
-"""`port_webhook.signature`: the header grammar, the window and the MAC."""
+"""`port_webhook._signature`: the header grammar, the window and the MAC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from port_webhook.exceptions import (
     TimestampError,
     VerificationError,
 )
-from port_webhook.signature import (
+from port_webhook._signature import (
     check_window,
     compute_signature,
     match_signature,

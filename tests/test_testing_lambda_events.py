@@ -27,7 +27,7 @@ from port_webhook.testing import (
     lambda_event,
     sign_kafka_message,
 )
-from port_webhook.testing.lambda_events import KafkaSource, LambdaShape
+from port_webhook.testing._lambda_events import KafkaSource, LambdaShape
 
 PACKAGE = str(Path(port_webhook.__file__).parent)
 SECRET = "a-made-up-secret"

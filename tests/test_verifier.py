@@ -306,7 +306,7 @@ class TestWindow:
             compared.append((one, other))
             return hmac.compare_digest(one, other)
 
-        monkeypatch.setattr("port_webhook.signature.compare_digest", compare)
+        monkeypatch.setattr("port_webhook._signature.compare_digest", compare)
         headers = headers_for(BODY)
 
         verifier.verify(BODY, headers)

@@ -9,7 +9,7 @@ from flask import Flask
 
 from port_webhook import Verifier
 from port_webhook.adapters.wsgi import PortWebhookMiddleware
-from port_webhook.kernel import DELIVERY_KEY
+from port_webhook.integration import DELIVERY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

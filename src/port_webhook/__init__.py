@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from port_webhook._verifier import Delivery, Verifier, sign, verify
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -23,18 +24,18 @@ from port_webhook.exceptions import (
     DeliveryInProgressError,
     DuplicateDeliveryError,
     MalformedHeaderError,
+    MethodNotAllowedError,
     MissingHeaderError,
     PayloadError,
     PortWebhookError,
     ReplayError,
     ReplayStoreError,
-    ReportingError,
     SignatureMismatchError,
     TimestampError,
     UnreadableBodyError,
+    UnsupportedMediaError,
     VerificationError,
 )
-from port_webhook.verifier import Delivery, Verifier, sign, verify
 
 if TYPE_CHECKING:
     from port_webhook.decryption import (
@@ -63,16 +64,17 @@ __all__ = [
     "DeliveryInProgressError",
     "DuplicateDeliveryError",
     "MalformedHeaderError",
+    "MethodNotAllowedError",
     "MissingHeaderError",
     "PayloadError",
     "PortWebhookError",
     "ReplayError",
     "ReplayStoreError",
-    "ReportingError",
     "SignatureMismatchError",
     "TimestampError",
     "TriggerData",
     "UnreadableBodyError",
+    "UnsupportedMediaError",
     "VerificationError",
     "Verifier",
     "decrypt_client_side",

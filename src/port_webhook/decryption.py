@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from port_webhook.canonical import parse
+from port_webhook._json import parse
 from port_webhook.exceptions import (
     ConfigurationError,
     DecryptionError,
@@ -69,7 +69,7 @@ def decrypt_secret(
     value: str, client_secret: str | bytes, *, as_json: Literal[False] = False
 ) -> str: ...
 @overload
-def decrypt_secret(value: str, client_secret: str | bytes, *, as_json: bool) -> Any: ...  # noqa: ANN401  # any JSON
+def decrypt_secret(value: str, client_secret: str | bytes, *, as_json: bool) -> Any: ...
 def decrypt_secret(
     value: str, client_secret: str | bytes, *, as_json: bool = False
 ) -> Any:
@@ -110,7 +110,7 @@ def decrypt_client_side(
     *,
     password: str | bytes | None = None,
     as_json: bool,
-) -> Any: ...  # noqa: ANN401  # any JSON
+) -> Any: ...
 def decrypt_client_side(
     value: str,
     private_key: str | bytes | RSAPrivateKey,
@@ -164,7 +164,7 @@ def decrypt_properties(
     private_key: str | bytes | RSAPrivateKey | None = None,
     password: str | bytes | None = None,
     as_json: Iterable[Path] = (),
-) -> Any: ...  # noqa: ANN401  # any JSON
+) -> Any: ...
 def decrypt_properties(
     invocation: Model | dict[str, Any] | list[Any],
     *,
@@ -388,7 +388,7 @@ def _check_openers(
 
 
 def _copy(
-    invocation: Any,  # noqa: ANN401  # any type may be passed
+    invocation: Any,
 ) -> _Result | ConfigurationError:
     """Copy the body of *invocation*."""
     try:
@@ -433,7 +433,7 @@ def _read_paths(
 
 def _find_named(
     invocation: object,
-    body: Any,  # noqa: ANN401  # any JSON
+    body: Any,
 ) -> tuple[_Result, dict[tuple[str, ...], None]] | PortWebhookError:
     """Find the properties of a known shape, and the names of the encrypted ones."""
     places = _find_places(invocation, body)
@@ -458,11 +458,11 @@ def _find_named(
 
 def _find_places(
     invocation: object,
-    body: Any,  # noqa: ANN401  # any JSON
+    body: Any,
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Tell by the type of *invocation*, or by its structure, where to look."""
     from port_webhook.models import ActionInvocation, TriggerData, WorkflowNodeRun
-    from port_webhook.models.shapes import recognise
+    from port_webhook.models._shapes import recognise
 
     kind: type[object] = type(invocation)
     if not issubclass(kind, ActionInvocation | TriggerData | WorkflowNodeRun):
@@ -480,7 +480,7 @@ def _find_places(
     return _TRIGGER_DATA if partial else None
 
 
-def _get(body: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401  # any JSON
+def _get(body: Any, place: tuple[str, ...]) -> Any:
     """Return what stands at *place*; None if nothing does."""
     for key in place:
         body = cast("dict[str, Any]", body).get(key) if isinstance(body, dict) else None
@@ -488,7 +488,7 @@ def _get(body: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401  # any JSON
 
 
 def _decrypt_at(
-    body: Any,  # noqa: ANN401  # any JSON
+    body: Any,
     place: tuple[str, ...],
     openers: list[Opener],
     *,

@@ -11,18 +11,19 @@
     │   │   ├── SignatureMismatchError   401
     │   │   ├── TimestampError           401
     │   │   ├── UnreadableBodyError      400
+    │   │   ├── UnsupportedMediaError    415
+    │   │   ├── MethodNotAllowedError    405
     │   │   └── BodyTooLargeError        413
     │   ├── ReplayError
     │   │   ├── DuplicateDeliveryError   200
     │   │   ├── DeliveryInProgressError  409
     │   │   └── ReplayStoreError         503
     │   └── PayloadError                 422
-    ├── DecryptionError
-    └── ReportingError
+    └── DecryptionError
 
-Most classes write their own message from typed arguments; the others take a sentence
-of the library's own. None of them ever takes a secret, a payload, a signature or an
-expected MAC, so that no message, attribute or log record can show one.
+Most classes build their message from typed arguments; the others take a sentence of
+the library's own. None of them takes a secret, a payload, a signature or an expected
+MAC, so no message, attribute or log record can show one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "BodyTooLargeError",
+    "ConfigurationError",
+    "DecryptionError",
+    "DeliveryError",
+    "DeliveryInProgressError",
+    "DuplicateDeliveryError",
+    "MalformedHeaderError",
+    "MethodNotAllowedError",
+    "MissingHeaderError",
+    "PayloadError",
+    "PortWebhookError",
+    "ReplayError",
+    "ReplayStoreError",
+    "SignatureMismatchError",
+    "TimestampError",
+    "UnreadableBodyError",
+    "UnsupportedMediaError",
+    "VerificationError",
+]
 
 _JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
 # RFC 9110, section 11.6.1: a 401 names at least one scheme that would be accepted.
@@ -134,18 +156,33 @@ class MalformedHeaderError(_UnauthorizedError):
 
 
 class SignatureMismatchError(_UnauthorizedError):
-    """No listed signature belongs to this payload, timestamp and secret."""
+    """No listed signature belongs to this payload, timestamp and secret.
+
+    Attributes:
+        secret_source: Where the secret comes from, such as ``PORT_CLIENT_SECRET``.
+        secrets_tried: How many secrets were tried: the current and the previous ones.
+    """
 
     code: str = "signature_mismatch"
 
-    def __init__(self, *, suggest_agent: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        suggest_agent: bool = True,
+        secret_source: str = "argument",
+        secrets_tried: int = 1,
+    ) -> None:
         """Name the usual causes; *suggest_agent* where the agent may be one of them."""
+        self.secret_source = secret_source
+        self.secrets_tried = secrets_tried
+        count = "1 secret" if secrets_tried == 1 else f"{secrets_tried} secrets"
         by_agent = ", or Port's agent forwarded it (set agent=True)"
         by_agent = by_agent if suggest_agent else ""
         super().__init__(
-            "No signature matches. Either Port did not sign this payload, or the "
-            "client secret is that of another organisation or was rotated, or the "
-            f"body was changed on its way (pass the raw bytes){by_agent}."
+            f"No signature matches ({count} from {secret_source} tried). Either Port "
+            "did not sign this payload, or the client secret is that of another "
+            "organisation or was rotated, or the body was changed on its way (pass "
+            f"the raw bytes){by_agent}."
         )
 
 
@@ -185,10 +222,10 @@ def _seconds(value: float) -> str:
 
 
 class UnreadableBodyError(VerificationError):
-    """The bytes that were signed cannot be had from what arrived.
+    """The signed bytes cannot be recovered from the request.
 
-    The body was truncated, consumed by somebody else, parsed already, or is not in
-    the encoding that it declares.
+    The body was truncated, already consumed, already parsed, or is not in the encoding
+    that it declares.
     """
 
     code: str = "unreadable_body"
@@ -196,6 +233,45 @@ class UnreadableBodyError(VerificationError):
     def __init__(self, problem: str) -> None:
         """Say what the *problem* is and what to change, without quoting the body."""
         super().__init__(problem)
+
+
+class UnsupportedMediaError(VerificationError):
+    """The body has a ``Content-Encoding``, or a ``charset`` other than UTF-8.
+
+    Neither header is signed: a framework that follows it would give a view other data
+    than was signed. Port sends neither.
+    """
+
+    code: str = "unsupported_media"
+    http_status: ClassVar[int] = 415
+    # RFC 9110, section 15.5.16: what would have been accepted.
+    http_headers: Mapping[str, str] = MappingProxyType(
+        {**_JSON, "Accept-Encoding": "identity"}
+    )
+    http_body: ClassVar[bytes] = b'{"error": "unsupported_media_type"}'
+
+    def __init__(self, problem: str) -> None:
+        """Say what the *problem* is, without quoting the header."""
+        super().__init__(problem)
+
+
+class MethodNotAllowedError(VerificationError):
+    """The HTTP method is none of the five that Port uses.
+
+    The method is not signed: a captured request sent as HEAD or OPTIONS would use up
+    its claim, or run the view.
+    """
+
+    code: str = "method_not_allowed"
+    http_status: ClassVar[int] = 405
+    # RFC 9110, section 15.5.6: a 405 lists what is allowed.
+    http_headers: Mapping[str, str] = MappingProxyType(
+        {**_JSON, "Allow": "GET, POST, PUT, PATCH, DELETE"}
+    )
+    http_body: ClassVar[bytes] = b'{"error": "method_not_allowed"}'
+
+    def __init__(self) -> None:
+        super().__init__("Port sends GET, POST, PUT, PATCH and DELETE, nothing else.")
 
 
 class BodyTooLargeError(VerificationError):
@@ -222,8 +298,13 @@ class BodyTooLargeError(VerificationError):
 
 
 class ReplayError(DeliveryError):
-    """The delivery is authentic, but is not to be run now."""
+    """The delivery is authentic, but is not to be run now.
 
+    Attributes:
+        run_id: The run of the delivery, as in `Delivery.run_id`; None if it has none.
+    """
+
+    run_id: str | None = None
     code: str = "replay_error"
     http_status: ClassVar[int] = 409
     http_body: ClassVar[bytes] = b'{"error": "conflict"}'
@@ -237,10 +318,9 @@ class DuplicateDeliveryError(ReplayError):
 
     code: str = "duplicate_delivery"
     http_status: ClassVar[int] = 200
-    http_body: ClassVar[bytes] = b'{"error": "duplicate"}'
+    http_body: ClassVar[bytes] = b'{"status": "duplicate"}'
 
     def __init__(self) -> None:
-        """Take nothing: a duplicate has no further detail."""
         super().__init__("This signed request was handled before; it is not run again.")
 
 
@@ -252,7 +332,6 @@ class DeliveryInProgressError(ReplayError):
     http_body: ClassVar[bytes] = b'{"error": "in_progress"}'
 
     def __init__(self) -> None:
-        """Take nothing: whoever handles it is not known here."""
         super().__init__("This signed request is being handled at this moment.")
 
 
@@ -275,7 +354,10 @@ class PayloadError(DeliveryError):
     Attributes:
         path: The field that is wrong, such as ``trigger.by.user.email``; empty for
             the whole document.
+        run_id: The run of the delivery, as in `Delivery.run_id`; None if it has none.
     """
+
+    run_id: str | None = None
 
     code: str = "invalid_payload"
     http_status: ClassVar[int] = 422
@@ -296,18 +378,4 @@ class DecryptionError(PortWebhookError):
     """
 
     def __init__(self) -> None:
-        """Take nothing, so that nothing can be told apart."""
         super().__init__("The value could not be decrypted.")
-
-
-class ReportingError(PortWebhookError):
-    """Port's API refused a call, or could not be reached.
-
-    Attributes:
-        status_code: The HTTP status of Port's answer; None if there was none.
-    """
-
-    def __init__(self, problem: str, *, status_code: int | None = None) -> None:
-        """Say what the *problem* is; *status_code* is the HTTP status, if any."""
-        self.status_code = status_code
-        super().__init__(problem)

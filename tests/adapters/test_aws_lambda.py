@@ -1282,8 +1282,8 @@ class TestModule:
         code = (
             "import sys; import port_webhook.adapters.aws_lambda; "
             "late = {'asyncio', 'boto3', 'json', 'http', 'logging', 'dataclasses', "
-            "'port_webhook.canonical', "
-            "'port_webhook.adapters.aws_lambda.kafka_trigger'}; "
+            "'port_webhook._json', "
+            "'port_webhook.adapters.aws_lambda._kafka_trigger'}; "
             "print(sorted(late & set(sys.modules)))"
         )
         done = subprocess.run(

@@ -973,7 +973,7 @@ def test_a_decorated_view_behind_the_wsgi_middleware_claims_nothing_again(
     assert b"".join(result) == b"done"
     assert statuses == ["200 OK"]
     assert store.steps == ["claim", "commit"]
-    assert views.seen[0][1] is environ["port_webhook.delivery"]
+    assert views.seen[0][1] is environ["port_webhook._delivery"]
     assert views.seen[0][0].body == BODY
 
 
@@ -1348,7 +1348,7 @@ def test_function_views_of_the_rest_framework_can_be_decorated(
 
 
 def test_without_the_rest_framework_its_class_says_what_is_missing(monkeypatch):
-    name = "port_webhook.adapters.django.authentication"
+    name = "port_webhook.adapters.django._authentication"
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.delattr(adapter, "authentication", raising=False)
     monkeypatch.setitem(sys.modules, "rest_framework.authentication", None)

@@ -36,7 +36,7 @@ from port_webhook.adapters.fastapi import PortWebhook, webhook_route
 from port_webhook.adapters.wsgi import PortWebhookMiddleware as WsgiMiddleware
 from port_webhook.testing import action_invocation, lambda_event, sign_request
 
-OURS = ("port_webhook.kernel", "port_webhook.adapters")
+OURS = ("port_webhook.integration", "port_webhook.adapters")
 PACKAGE = str(Path(port_webhook.__file__).parent)
 SECRET = "SECRET-marker"
 BODY, HEADERS = sign_request(action_invocation(action="PAYLOAD-marker"), SECRET)

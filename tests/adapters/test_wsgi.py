@@ -179,7 +179,7 @@ def test_the_application_reads_what_was_signed_and_finds_the_delivery(
     answer = client.send(PortWebhookMiddleware(app, verifier))
     assert answer == ("200 OK", {"Content-Type": "text/plain"}, b"done")
     assert app.seen == [(BODY, str(len(BODY)))]
-    assert client.environ["port_webhook.delivery"].run_id == "r_1"
+    assert client.environ["port_webhook._delivery"].run_id == "r_1"
 
 
 def test_the_environment_gives_the_verifier(client, app, monkeypatch, secret):
@@ -638,7 +638,7 @@ def test_a_flask_view_behind_it_verifies_and_claims_nothing_again(
     middleware = PortWebhookMiddleware(flask, guarded)
     assert client.send(middleware)[0] == "200 OK"
     assert store.steps == ["claim", "commit"]
-    delivery = client.environ["port_webhook.delivery"]
+    delivery = client.environ["port_webhook._delivery"]
     assert seen == [(delivery, delivery)]
 
 

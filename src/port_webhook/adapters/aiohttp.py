@@ -32,7 +32,7 @@ from port_webhook.exceptions import (
     DeliveryError,
     UnreadableBodyError,
 )
-from port_webhook.kernel import (
+from port_webhook.integration import (
     Endpoint,
     abegin,
     aend,
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from port_webhook.delivery import Delivery
-    from port_webhook.verifier import Verifier
+    from port_webhook._delivery import Delivery
+    from port_webhook._verifier import Verifier
 
     ModelT = DefaultTypeVar("ModelT", default=Delivery)
 

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from port_webhook.kernel import Endpoint
-from port_webhook.kernel.exchange import answer, serve
-from port_webhook.kernel.paths import PathPrefixes
+from port_webhook.integration import Endpoint, PathPrefixes, answer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from port_webhook.kernel.exchange import Application, Receive, Scope, Send
-    from port_webhook.verifier import Verifier
+    from port_webhook._verifier import Verifier
+    from port_webhook.integration._asgi import Application, Receive, Scope, Send
 
     Choose = Callable[[Scope], Verifier | Awaitable[Verifier]]
 
@@ -47,7 +45,7 @@ class PortWebhookMiddleware:
             collection of path prefixes.
     """
 
-    def __init__(  # noqa: D107  # described above
+    def __init__(
         self,
         app: Application,
         verifier: Verifier | Choose | None = None,

@@ -33,7 +33,7 @@ from port_webhook.exceptions import (
     DeliveryError,
     UnreadableBodyError,
 )
-from port_webhook.kernel import (
+from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
     check_body,
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from port_webhook.delivery import Delivery
-    from port_webhook.verifier import Verifier
+    from port_webhook._delivery import Delivery
+    from port_webhook._verifier import Verifier
 
     ModelT = DefaultTypeVar("ModelT", default=Delivery)
 

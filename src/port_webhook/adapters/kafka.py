@@ -14,19 +14,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from port_webhook._kafka_message import hand_over
 from port_webhook.exceptions import (
     ConfigurationError,
     PortWebhookError,
     UnreadableBodyError,
 )
-from port_webhook.kernel.kafka_message import hand_over
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from port_webhook.delivery import Delivery
-    from port_webhook.reception import AsyncReception, Reception
-    from port_webhook.verifier import Body, Verifier
+    from port_webhook._delivery import Delivery
+    from port_webhook._reception import AsyncReception, Reception
+    from port_webhook._verifier import Body, Verifier
 
 _NO_TIMESTAMP = 0  # confluent_kafka.TIMESTAMP_NOT_AVAILABLE
 
@@ -115,7 +115,7 @@ def areceive_message(
     return outcome
 
 
-def read_record(record: Any) -> Record:  # noqa: ANN401  # either client's class
+def read_record(record: Any) -> Record:
     """Read a record of confluent-kafka, or of aiokafka.
 
     Args:
@@ -138,7 +138,7 @@ def read_record(record: Any) -> Record:  # noqa: ANN401  # either client's class
     return found
 
 
-def _read_record(record: Any) -> Record | PortWebhookError:  # noqa: ANN401  # the same
+def _read_record(record: Any) -> Record | PortWebhookError:
     try:
         if not callable(record.value):
             stamp = record.timestamp

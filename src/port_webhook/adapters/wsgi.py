@@ -4,7 +4,7 @@
 
     application = PortWebhookMiddleware(application, verifier, paths=["/port"])
 
-The delivery is ``environ["port_webhook.delivery"]``, and ``wsgi.input`` holds exactly
+The delivery is ``environ["port_webhook._delivery"]``, and ``wsgi.input`` holds exactly
 the payload that was signed. An answer waits until its claim is committed, so that a
 replay store that fails can still make it a 503; what follows it is streamed.
 """
@@ -16,24 +16,24 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook.exceptions import DeliveryError, UnreadableBodyError
-from port_webhook.kernel import (
+from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
+    PathPrefixes,
     check_body,
     declared_length,
     handle,
 )
-from port_webhook.kernel.paths import PathPrefixes
-from port_webhook.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from wsgiref.types import InputStream, StartResponse, WSGIApplication
 
-    from port_webhook.delivery import Delivery
-    from port_webhook.verifier import Verifier
+    from port_webhook._delivery import Delivery
+    from port_webhook._verifier import Verifier
 
     Environ = dict[str, Any]
     ExcInfo = (
@@ -67,7 +67,7 @@ class PortWebhookMiddleware:
             collection of path prefixes.
     """
 
-    def __init__(  # noqa: D107  # described above
+    def __init__(
         self,
         app: WSGIApplication,
         verifier: Verifier | Callable[[Environ], Verifier] | None = None,

@@ -11,9 +11,9 @@ every known example has, and unknown fields and words are kept.
 
 from __future__ import annotations
 
-from port_webhook.models.base import Field, Model
-from port_webhook.models.loading import load, load_invocation
-from port_webhook.models.parts import (
+from port_webhook.models._base import Field, Model
+from port_webhook.models._loading import load, load_invocation
+from port_webhook.models._parts import (
     ActionDefinition,
     ActionPayload,
     ActionReference,
@@ -31,7 +31,7 @@ from port_webhook.models.parts import (
     User,
     WebhookInvocationMethod,
 )
-from port_webhook.models.shapes import (
+from port_webhook.models._shapes import (
     ActionInvocation,
     CatalogEvent,
     Change,

@@ -6,7 +6,7 @@ import re
 from hashlib import sha256
 from math import ceil
 
-from port_webhook import log
+from port_webhook import _log
 from port_webhook.exceptions import ConfigurationError
 
 # A hundred years. Every store can count that far from today, in milliseconds.
@@ -88,8 +88,8 @@ def warn_of_wait(service: str, seconds: object, options: str) -> None:
     ):
         return  # short, or of a client that is made up for a test
     how_long = "for ever" if seconds is None else f"{seconds:g} s"
-    log.write(
-        log.WARNING,
+    _log.write(
+        _log.WARNING,
         f"The replay store's client may wait {how_long} for {service}, and a delivery "
         f"is not answered meanwhile. Set {options}.",
         "replay_store_timeout",

@@ -44,21 +44,21 @@ class _Client(Protocol):
     """The parts of a boto3 client that are used; boto3 itself declares no types."""
 
     @property
-    def exceptions(self) -> Any: ...  # noqa: ANN401  # as above
+    def exceptions(self) -> Any: ...
     @property
-    def put_item(self) -> Any: ...  # noqa: ANN401  # as above
+    def put_item(self) -> Any: ...
     @property
-    def update_item(self) -> Any: ...  # noqa: ANN401  # as above
+    def update_item(self) -> Any: ...
     @property
-    def delete_item(self) -> Any: ...  # noqa: ANN401  # as above
+    def delete_item(self) -> Any: ...
     @property
-    def create_table(self) -> Any: ...  # noqa: ANN401  # as above
+    def create_table(self) -> Any: ...
     @property
-    def get_waiter(self) -> Any: ...  # noqa: ANN401  # as above
+    def get_waiter(self) -> Any: ...
     @property
-    def describe_time_to_live(self) -> Any: ...  # noqa: ANN401  # as above
+    def describe_time_to_live(self) -> Any: ...
     @property
-    def update_time_to_live(self) -> Any: ...  # noqa: ANN401  # as above
+    def update_time_to_live(self) -> Any: ...
 
 
 class DynamoDBReplayStore:

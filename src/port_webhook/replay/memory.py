@@ -16,7 +16,7 @@ from array import array
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from port_webhook import log
+from port_webhook import _log
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._values import to_bytes, to_seconds
 
@@ -93,8 +93,8 @@ class MemoryReplayStore:
         self._claims = _Heap()
         self._marks = _Heap()
         if not single_process:
-            log.write(
-                log.WARNING,
+            _log.write(
+                _log.WARNING,
                 "MemoryReplayStore protects one process only: other workers and "
                 "machines do not see its claims, and a restart forgets them. Use a "
                 "shared store, or pass single_process=True.",

@@ -74,8 +74,7 @@ return redis.call('DEL', KEYS[1])
 class _Client(Protocol):
     """The one method that is called, of any client of redis-py."""
 
-    def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:  # noqa: ANN401  # a value of the script's choice, or an awaitable of it
-        ...
+    def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any: ...
 
 
 class _Scripts:
@@ -88,18 +87,18 @@ class _Scripts:
         self._client = client
         self._prefix = to_bytes(prefix)
 
-    def claim(self, key: str, owner: str, lease: float) -> Any:  # noqa: ANN401  # as _Client.eval
+    def claim(self, key: str, owner: str, lease: float) -> Any:
         value = b"claim:%s:%s" % (_nonce(), to_bytes(owner))
         return self._eval(_CLAIM, key, value, to_milliseconds(lease))
 
-    def commit(self, key: str, owner: str, ttl: float) -> Any:  # noqa: ANN401  # as _Client.eval
+    def commit(self, key: str, owner: str, ttl: float) -> Any:
         value = b"done:%s" % _nonce()
         return self._eval(_COMMIT, key, to_bytes(owner), value, to_milliseconds(ttl))
 
-    def release(self, key: str, owner: str) -> Any:  # noqa: ANN401  # as _Client.eval
+    def release(self, key: str, owner: str) -> Any:
         return self._eval(_RELEASE, key, to_bytes(owner))
 
-    def _eval(self, script: str, key: str, *args: bytes | int) -> Any:  # noqa: ANN401  # as _Client.eval
+    def _eval(self, script: str, key: str, *args: bytes | int) -> Any:
         return self._client.eval(script, 1, self._prefix + to_bytes(key), *args)
 
 
@@ -264,7 +263,7 @@ def _read_bool(answer: object) -> bool:
     return answer == 1 if answer in (0, 1) else _refuse()
 
 
-def _refuse() -> Any:  # noqa: ANN401  # it never returns
+def _refuse() -> Any:
     msg = "gave an answer that its script cannot give"
     raise ReplayStoreError(msg)
 

@@ -16,7 +16,7 @@ fixtures for pytest are in ``port_webhook.testing.plugin``.
 
 from __future__ import annotations
 
-from port_webhook.testing.builders import (
+from port_webhook.testing._builders import (
     action_invocation,
     automation_trigger_data,
     changelog_message,
@@ -26,9 +26,9 @@ from port_webhook.testing.builders import (
     trigger_data,
     workflow_node_run,
 )
-from port_webhook.testing.encryption import encrypt_client_side, encrypt_secret
-from port_webhook.testing.lambda_events import kafka_event, lambda_event
-from port_webhook.testing.signing import (
+from port_webhook.testing._encryption import encrypt_client_side, encrypt_secret
+from port_webhook.testing._lambda_events import kafka_event, lambda_event
+from port_webhook.testing._signing import (
     FixedClock,
     SignedRequest,
     Signer,

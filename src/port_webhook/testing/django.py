@@ -12,8 +12,8 @@ from django.conf import settings
 from django.test import AsyncClient, Client
 from django.utils.encoding import force_bytes
 
-from port_webhook.signature import SIGNATURE_HEADER
-from port_webhook.testing.signing import Signer
+from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,12 +37,12 @@ class _Signing:
     def generic(
         self,
         method: str,
-        path: Any,  # noqa: ANN401  # text, or Django's lazy text
-        data: Any = "",  # noqa: ANN401  # the same, or bytes
+        path: Any,
+        data: Any = "",
         *args: Any,
         headers: Mapping[str, str] | None = None,
         **kwargs: Any,
-    ) -> Any:  # noqa: ANN401  # what the client returns
+    ) -> Any:
         """Sign the request that every other method of the client ends in."""
         body = force_bytes(data, settings.DEFAULT_CHARSET)
         sent = dict(headers or {})

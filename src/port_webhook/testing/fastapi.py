@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.testclient import TestClient
 
-from port_webhook.signature import SIGNATURE_HEADER
-from port_webhook.testing.signing import Signer
+from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class SigningClient(TestClient):
         ConfigurationError: *secret* or *clock* is not valid.
     """
 
-    def __init__(  # noqa: D107  # described above
+    def __init__(
         self,
         *args: Any,
         secret: str | bytes,

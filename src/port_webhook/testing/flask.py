@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask.testing import FlaskClient
 
-from port_webhook.signature import SIGNATURE_HEADER
-from port_webhook.testing.signing import Signer
+from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ class SigningClient(FlaskClient):
         ConfigurationError: *secret* or *clock* is not valid.
     """
 
-    def __init__(  # noqa: D107  # described above
+    def __init__(
         self,
         *args: Any,
         secret: str | bytes,

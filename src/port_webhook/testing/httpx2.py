@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from port_webhook.signature import SIGNATURE_HEADER
-from port_webhook.testing.signing import Signer
+from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -31,7 +31,7 @@ class SigningAuth(httpx2.Auth):
 
     requires_request_body = True
 
-    def __init__(  # noqa: D107  # described above
+    def __init__(
         self, secret: str | bytes, *, clock: Callable[[], float] | None = None
     ) -> None:
         self._signer = Signer(secret, clock=clock)

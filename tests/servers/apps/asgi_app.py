@@ -10,7 +10,7 @@ from port_webhook.adapters.asgi import PortWebhookMiddleware
 from .common import VERIFIER, count_call, describe, report
 
 if TYPE_CHECKING:
-    from port_webhook.kernel.exchange import Receive, Scope, Send
+    from port_webhook.integration._asgi import Receive, Scope, Send
 
 KIND = "asgi"
 REQUIRES = ()

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from port_webhook.exceptions import ConfigurationError
 
-from .conf import default_verifier
-from .views import PortWebhookMixin, webhook
+from ._conf import default_verifier
+from ._views import PortWebhookMixin, webhook
 
 if TYPE_CHECKING:
-    from .authentication import PortWebhookAuthentication
+    from ._authentication import PortWebhookAuthentication
 
 __all__ = [
     "PortWebhookAuthentication",
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     try:
-        from .authentication import (
+        from ._authentication import (
             PortWebhookAuthentication,
         )
     except ModuleNotFoundError as error:

@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from port_webhook.replay.django.store import DjangoReplayStore
+    from port_webhook.replay.django._store import DjangoReplayStore
 
 __all__ = ["DjangoReplayStore"]
 
 
 def __getattr__(name: str) -> object:
     if name == "DjangoReplayStore":
-        from port_webhook.replay.django.store import DjangoReplayStore
+        from port_webhook.replay.django._store import DjangoReplayStore
 
         return DjangoReplayStore
     msg = f"module {__name__!r} has no attribute {name!r}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS
 
-from port_webhook.replay.django.store import DjangoReplayStore
+from port_webhook.replay.django._store import DjangoReplayStore
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

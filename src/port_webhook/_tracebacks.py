@@ -1,0 +1,129 @@
+"""Keep payloads and secrets out of tracebacks.
+
+A traceback keeps every frame that an exception passed, with its locals, and error
+trackers print them. So every public entry point is a boundary, and what leaves it is
+cleaned here, in one place:
+
+- An error of this library leaves with a traceback that begins at the caller, and
+  without the exceptions from inside that led to it: a `UnicodeDecodeError` holds the
+  bytes, a `JSONDecodeError` the document.
+- Any other exception (a view's, a hook's, a worker's abort signal) keeps its
+  traceback, but the locals of this library's finished frames are cleared.
+
+`boundary` decorates an entry point. A hot path has the same in its own body, which
+costs nothing until something is raised: it deletes what it was given, since its frame
+still runs, calls `clean`, and ends in a bare ``raise``, which adds no frame. Two
+moments cannot be covered: a signal before an entry point's first instruction, and one
+inside these lines.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from port_webhook.exceptions import PortWebhookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+__all__ = ["boundary", "clean"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+def clean(error: BaseException) -> None:
+    """Remove from *error* what this library's frames would show.
+
+    Call it where *error* is being handled, before a bare ``raise`` and before a hook
+    sees the error.
+    """
+    for each in _chain(error):
+        _drop_inner(each)
+    if isinstance(error, PortWebhookError):
+        error.__traceback__ = None
+    for each in _chain(error):
+        _clear_frames(each.__traceback__)
+
+
+def boundary(function: Callable[P, T]) -> Callable[P, T]:
+    """Clean what *function* raises, be it a coroutine function or not."""
+    code: Any = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & _CO_COROUTINE:
+
+        @wraps(function)
+        async def guarded_async(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await cast("Any", function)(*args, **kwargs)
+            except BaseException as error:
+                del args, kwargs
+                clean(error)
+                raise
+
+        return cast("Callable[P, T]", guarded_async)
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            del args, kwargs
+            clean(error)
+            raise
+
+    return guarded
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what led to it, each once: a chain may be a circle."""
+    seen: set[int] = set()
+    found: list[BaseException | None] = [error]
+    while found:
+        each = found.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            found += [each.__context__, each.__cause__]
+
+
+def _drop_inner(error: BaseException) -> None:
+    """Unlink the exceptions that were raised and caught inside this library."""
+    if error.__cause__ is not None and _is_inner(error.__cause__):
+        error.__cause__ = None
+        error.__suppress_context__ = False
+    steps = 0
+    while error.__context__ is not None and _is_inner(error.__context__):
+        error.__context__ = error.__context__.__context__
+        steps += 1
+        if steps > _MAX_STEPS:
+            error.__context__ = None
+
+
+_MAX_STEPS = 1000
+
+
+def _is_inner(error: BaseException) -> bool:
+    # A traceback begins with the frame that caught its exception.
+    trace = error.__traceback__
+    return trace is not None and _is_ours(trace)
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name: object = trace.tb_frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] == _PACKAGE
+
+
+def _clear_frames(trace: TracebackType | None) -> None:
+    """Clear the locals of this library's frames; one that runs is a boundary itself."""
+    while trace is not None:
+        if _is_ours(trace):
+            try:
+                trace.tb_frame.clear()
+            except RuntimeError:
+                pass
+        trace = trace.tb_next

@@ -1,0 +1,204 @@
+"""What the adapters on ASGI share: one HTTP request, from its body to its answer.
+
+`serve` reads and verifies the body, hands exactly the signed payload to the
+application, and ends the replay claim when the answer starts, before any of it is
+sent: a store that fails can still turn it into a 503, and background tasks, which run
+after the answer, run after the commit.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from port_webhook.exceptions import DeliveryError, UnreadableBodyError
+from port_webhook.integration._body import collect
+from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        Awaitable,
+        Callable,
+        MutableMapping,
+    )
+
+    from port_webhook._delivery import Delivery
+    from port_webhook._reception import AsyncReception
+    from port_webhook._verifier import Verifier
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CONTENT_LENGTH = b"content-length"
+_FRAMING = (_CONTENT_LENGTH, b"transfer-encoding")
+
+
+async def serve(
+    app: Application,
+    verifier: Verifier,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    body_of: Callable[[DeliveryError], bytes],
+) -> DeliveryError | None:
+    """Verify one request, and let *app* answer it.
+
+    The application gets a scope of its own, with the delivery in its state and under
+    `DELIVERY_KEY`. It receives the payload as one message, then what the server says.
+
+    Args:
+        app: Called if the request is verified. What it raises is its own and goes
+            through, except for a `PayloadError`, which is an answer.
+        verifier: The verifier of this request.
+        scope: As the server passed it; it is not changed.
+        receive: As the server passed it.
+        send: As the server passed it.
+        body_of: Makes the body of an error's answer.
+
+    Returns:
+        The error to answer with; None if there is nothing left to send.
+    """
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    gone = False
+
+    async def read(limit: int) -> bytes | DeliveryError:
+        nonlocal gone
+        try:
+            async with aclosing(_chunks(receive)) as chunks:
+                return await collect(chunks, _find_length(headers), limit)
+        except OSError:
+            gone = True
+            return UnreadableBodyError("The connection ended before the body did.")
+
+    try:
+        opened = await abegin(
+            verifier, headers, existing=scope.get(DELIVERY_KEY), read=read
+        )
+    except BaseException:
+        scope, headers = {}, []  # whoever sees the error sees this frame
+        raise
+    if isinstance(opened, DeliveryError):
+        return None if gone else opened
+    delivery, reception = opened
+    if reception is not None:
+        scope = _scope_of(delivery, scope, headers)
+    channel = _Channel(
+        verifier, delivery, reception, receive=receive, send=send, body_of=body_of
+    )
+    headers = []  # what the application raises shows this frame
+    del opened, delivery
+    try:
+        await app(scope, channel.receive, channel.send)
+    except BaseException as error:
+        del scope
+        channel.forget()
+        if channel.started:
+            raise
+        failure = await aend(verifier, reception, None, error)
+        if failure is None:
+            raise
+        return failure
+    if not channel.started:
+        # The server makes this a 500, if the client is still there.
+        await aend(verifier, reception, 500, None)
+    return None
+
+
+async def answer(send: Send, error: DeliveryError, body: bytes) -> None:
+    """Send the answer that *error* gives, with *body*."""
+    fields = {**error.http_headers, "Content-Length": str(len(body))}
+    headers = [
+        (name.lower().encode("ascii"), value.encode("ascii"))
+        for name, value in fields.items()
+    ]
+    status = error.http_status
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Channel:
+    """The two halves of the connection, as the application sees them."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        delivery: Delivery,
+        reception: AsyncReception | None,
+        *,
+        receive: Receive,
+        send: Send,
+        body_of: Callable[[DeliveryError], bytes],
+    ) -> None:
+        self.started = False
+        self._failed = False
+        self._verifier = verifier
+        self._reception = reception
+        # An outer adapter hands out the payload, if it verified the request.
+        self._payload = None if reception is None else delivery.payload
+        self._receive = receive
+        self._send = send
+        self._body_of = body_of
+
+    def forget(self) -> None:
+        """Drop a payload that the application did not read."""
+        self._payload = None
+
+    async def receive(self) -> Message:
+        """Return the payload once, and then what the server says."""
+        if self._failed:
+            return {"type": "http.disconnect"}
+        if self._payload is None:
+            return await self._receive()
+        body, self._payload = self._payload, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """End the claim when the answer starts; send no more if that failed."""
+        if message["type"] == "http.response.start" and not self.started:
+            self.started = True
+            failure = await aend(
+                self._verifier, self._reception, message["status"], None
+            )
+            if failure is not None:
+                self._failed = True
+                await answer(self._send, failure, self._body_of(failure))
+        if not self._failed:
+            await self._send(message)
+
+
+async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
+    """Yield the parts of a body."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        body, more = message.get("body", b""), message.get("more_body", False)
+        del message  # whoever sees an error of receive sees this frame
+        yield body
+        del body
+
+
+def _find_length(headers: list[tuple[bytes, bytes]]) -> str | None:
+    for name, value in headers:
+        if name.lower() == _CONTENT_LENGTH:
+            return value.decode("latin-1")
+    return None
+
+
+def _scope_of(
+    delivery: Delivery, scope: Scope, headers: list[tuple[bytes, bytes]]
+) -> Scope:
+    """Return the scope for the application."""
+    if delivery.via == "agent":
+        # The payload is not what arrived, so neither is its length.
+        length = str(len(delivery.payload)).encode("ascii")
+        kept = [pair for pair in headers if pair[0].lower() not in _FRAMING]
+        headers = [*kept, (_CONTENT_LENGTH, length)]
+    state = {**scope.get("state", {}), "port_delivery": delivery}
+    return {**scope, "headers": headers, "state": state, DELIVERY_KEY: delivery}

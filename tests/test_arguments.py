@@ -1,0 +1,419 @@
+"""`port_webhook._arguments`: secrets, bodies, times, sizes and functions, checked."""
+
+from __future__ import annotations
+
+import array
+import functools
+import mmap
+import sys
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from port_webhook import inputs as checked
+from port_webhook.exceptions import (
+    BodyTooLargeError,
+    ConfigurationError,
+    UnreadableBodyError,
+)
+
+inputs: Any = checked  # called with wrong types on purpose
+
+NAN = float("nan")
+INFINITE = float("inf")
+
+
+class TestKeys:
+    def test_the_current_secret_comes_first(self):
+        assert len(inputs.load_keys("new", ["old", b"older"])) == 3
+
+    @pytest.mark.parametrize("previous", [(), [], ("old",), ["old"] * 8])
+    def test_up_to_eight_previous_secrets_are_kept(self, previous):
+        assert len(inputs.load_keys("new", previous)) == 1 + len(previous)
+
+    @pytest.mark.parametrize("previous", [["old"] * 9, range(10**15)])
+    def test_more_than_eight_are_refused_before_they_are_taken_apart(self, previous):
+        error = inputs.load_keys("new", previous)
+
+        assert str(error) == "previous_secrets holds more than 8 secrets"
+
+    @pytest.mark.parametrize(
+        "previous",
+        [
+            "old",
+            b"old",
+            bytearray(b"old"),
+            memoryview(b"old"),
+            "",
+            None,
+            5,
+            {"old"},
+            {"old": 1},
+            iter(["old"]),
+        ],
+    )
+    def test_one_secret_alone_is_no_sequence_of_secrets(self, previous):
+        # It would be taken apart into keys of one character.
+        error = inputs.load_keys("new", previous)
+
+        assert str(error) == "previous_secrets must be a sequence of secrets"
+
+    @pytest.mark.parametrize(
+        ("current", "previous", "message"),
+        [
+            ("", [], "secret is empty"),
+            ("new", ["old", ""], "previous_secrets[1] is empty"),
+            ("new", [" old"], "previous_secrets[0] has white space around it"),
+            ("new", [None], "previous_secrets[0] must be text or bytes, not NoneType"),
+            ("new", range(3), "previous_secrets[0] must be text or bytes, not int"),
+        ],
+    )
+    def test_the_secret_that_is_wrong_is_named(self, current, previous, message):
+        error = inputs.load_keys(current, previous)
+
+        assert isinstance(error, ConfigurationError)
+        assert str(error) == message
+
+
+class TestEnvironment:
+    @pytest.fixture(autouse=True)
+    def _clean(self, monkeypatch):
+        monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
+        monkeypatch.delenv("PORT_CLIENT_SECRET_PREVIOUS", raising=False)
+
+    def test_the_secret_must_be_set(self):
+        assert str(inputs.read_env()) == "PORT_CLIENT_SECRET is not set"
+
+    @pytest.mark.parametrize("listed", [None, ""])
+    def test_unset_or_empty_means_no_previous_secret(self, monkeypatch, listed):
+        monkeypatch.setenv("PORT_CLIENT_SECRET", "new")
+        if listed is not None:
+            monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", listed)
+
+        assert inputs.read_env() == ("new", [])
+
+    def test_previous_secrets_are_separated_by_commas(self, monkeypatch):
+        monkeypatch.setenv("PORT_CLIENT_SECRET", "new")
+        monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", "old,older")
+
+        assert inputs.read_env() == ("new", ["old", "older"])
+
+    @pytest.mark.parametrize(
+        ("current", "listed", "message"),
+        [
+            ("", "", "PORT_CLIENT_SECRET is empty"),
+            ("new\n", "", "PORT_CLIENT_SECRET holds a line break"),
+            ("new", ",", "PORT_CLIENT_SECRET_PREVIOUS[0] is empty"),
+            ("new", "old,", "PORT_CLIENT_SECRET_PREVIOUS[1] is empty"),
+            ("new", "a, b", "PORT_CLIENT_SECRET_PREVIOUS[1] has white space around it"),
+            ("new", "a\udcff", "PORT_CLIENT_SECRET_PREVIOUS[0] holds a lone surrogate"),
+        ],
+    )
+    def test_the_variable_that_is_wrong_is_named(
+        self, monkeypatch, current, listed, message
+    ):
+        monkeypatch.setenv("PORT_CLIENT_SECRET", current)
+        monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", listed)
+
+        error = inputs.read_env()
+
+        assert isinstance(error, ConfigurationError)
+        assert str(error) == message
+
+
+class TestBodies:
+    def test_bytes_are_not_copied(self):
+        body = b"x" * 100
+
+        assert inputs.read_body(body, 100) is body
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"\xff\xfe\x00",
+            b'{"a": 1}',
+            bytearray(b"\xff"),
+            memoryview(b"\xff"),
+            memoryview(b"abcdef")[::2],
+            array.array("H", [1, 2]),
+            mmap.mmap(-1, 4),
+        ],
+    )
+    def test_anything_like_bytes_is_its_bytes(self, body):
+        assert inputs.read_body(body, 100) == memoryview(body).tobytes()
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    def test_what_was_verified_cannot_be_changed_any_more(self, kind):
+        buffer = bytearray(b"abc")
+        body = buffer if kind is bytearray else memoryview(buffer)
+
+        raw = inputs.read_body(body, 100)
+        buffer[0] = 0
+
+        assert type(raw) is bytes
+        assert raw == b"abc"
+
+    @pytest.mark.parametrize("body", ["", "{}", "é", "\u2028", "😀", "\x00"])
+    def test_text_is_taken_as_utf_8(self, body):
+        assert inputs.read_body(body, 100) == body.encode()
+
+    def test_a_subclass_of_text_cannot_choose_its_bytes(self):
+        class Text(str):
+            __slots__ = ()
+
+            def encode(self, *_):
+                return b"other"
+
+        assert inputs.read_body(Text("abc"), 100) == b"abc"
+
+    def test_a_subclass_of_bytes_becomes_plain_bytes(self):
+        class Raw(bytes):
+            __slots__ = ()
+
+        assert type(inputs.read_body(Raw(b"abc"), 100)) is bytes
+
+    @pytest.mark.parametrize(
+        "body", [None, {}, {"a": 1}, [], [1], 5, 1.5, True, object(), iter([b"a"]), set]
+    )
+    def test_a_parsed_body_is_told_to_pass_the_raw_bytes(self, body):
+        error = inputs.read_body(body, 100)
+
+        assert isinstance(error, UnreadableBodyError)
+        assert type(body).__name__ in str(error)
+        assert "pass the raw bytes" in str(error)
+
+    def test_a_released_view_is_unreadable(self):
+        view = memoryview(b"abc")
+        view.release()
+
+        assert isinstance(inputs.read_body(view, 100), UnreadableBodyError)
+
+    def test_text_with_lone_surrogates_is_unreadable(self):
+        error = inputs.read_body('{"a":"\ud800"}', 100)
+
+        assert isinstance(error, UnreadableBodyError)
+        assert "lone surrogates" in str(error)
+
+    def test_a_body_that_raises_is_unreadable(self):
+        class Text(str):
+            __slots__ = ()
+
+            def __len__(self):
+                raise RuntimeError
+
+        assert isinstance(inputs.read_body(Text("abc"), 100), UnreadableBodyError)
+
+    @pytest.mark.skipif(
+        sys.version_info < (3, 12), reason="__buffer__ needs Python 3.12 (PEP 688)"
+    )
+    def test_a_buffer_that_raises_is_unreadable(self):
+        class Buffer:
+            def __buffer__(self, flags):
+                raise RuntimeError
+
+        assert isinstance(inputs.read_body(Buffer(), 100), UnreadableBodyError)
+
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode])
+    def test_the_limit_is_included(self, kind):
+        assert inputs.read_body(kind(b"abc"), 3) == b"abc"
+
+        error = inputs.read_body(kind(b"abcd"), 3)
+
+        assert isinstance(error, BodyTooLargeError)
+        assert error.limit == 3
+
+    def test_the_limit_counts_bytes_not_characters(self):
+        assert isinstance(inputs.read_body("éé", 3), BodyTooLargeError)
+
+    def test_the_limit_counts_bytes_not_items(self):
+        body = array.array("Q", [1, 2])
+
+        assert isinstance(inputs.read_body(body, 15), BodyTooLargeError)
+        assert len(inputs.read_body(body, 16)) == 16
+
+
+class BrokenZone(tzinfo):
+    def utcoffset(self, _):
+        raise RuntimeError
+
+    def dst(self, _):
+        raise RuntimeError
+
+    def tzname(self, _):
+        raise RuntimeError
+
+
+class TestInstants:
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            (1_713_277_889, 1_713_277_889.0),
+            (1_713_277_889.123, 1_713_277_889.123),
+            (0, 0.0),
+            (0.0, 0.0),
+            (-1.5, -1.5),
+            (datetime(2024, 4, 16, 14, 31, 29, tzinfo=UTC), 1_713_277_889.0),
+            (
+                datetime(2024, 4, 16, 16, 31, 29, tzinfo=timezone(timedelta(hours=2))),
+                1_713_277_889.0,
+            ),
+            (datetime(1970, 1, 1, tzinfo=UTC), 0.0),
+        ],
+    )
+    def test_seconds_and_aware_datetimes_are_instants(self, value, seconds):
+        found = inputs.read_instant(value, "received_at")
+
+        assert type(found) is float
+        assert found == seconds
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            True,
+            False,
+            "1713277889",
+            b"1713277889",
+            Decimal(1_713_277_889),
+            Fraction(1_713_277_889),
+            [],
+            1j,
+            datetime(2024, 4, 16).date(),  # noqa: DTZ001  # a date has no zone
+            datetime(2024, 4, 16),  # noqa: DTZ001  # naive on purpose
+            datetime(2024, 4, 16, tzinfo=BrokenZone()),
+        ],
+    )
+    def test_anything_else_is_refused(self, value):
+        error = inputs.read_instant(value, "received_at")
+
+        assert isinstance(error, ConfigurationError)
+        assert str(error) == (
+            "received_at must be seconds since the epoch, or an aware datetime"
+        )
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            NAN,
+            INFINITE,
+            -INFINITE,
+            1_713_277_889_000,
+            1_713_277_889_000.0,
+            1e11,
+            -1e11,
+            10**400,
+            -(10**400),
+        ],
+    )
+    def test_what_is_not_finite_or_is_in_milliseconds_is_refused(self, value):
+        error = inputs.read_instant(value, "received_at")
+
+        assert isinstance(error, ConfigurationError)
+        assert "not milliseconds" in str(error)
+
+
+def refuse(check, *args, **options):
+    with pytest.raises(ConfigurationError) as caught:
+        check("the_option", *args, **options)
+    assert str(caught.value).startswith("the_option must be ")
+
+
+class TestOptions:
+    @pytest.mark.parametrize("value", [0, 0.0, 1, 0.5, 300, 1e10])
+    def test_seconds_may_be_zero(self, value):
+        inputs.require_seconds("the_option", value)
+
+    @pytest.mark.parametrize("positive", [False, True])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            NAN,
+            INFINITE,
+            -INFINITE,
+            -1,
+            -0.001,
+            1e11,
+            10**400,
+            True,
+            False,
+            None,
+            "300",
+            b"300",
+            Decimal(300),
+            timedelta(seconds=300),
+            [],
+        ],
+    )
+    def test_seconds_are_a_finite_number_from_zero_up(self, value, positive):
+        refuse(inputs.require_seconds, value, positive=positive)
+
+    @pytest.mark.parametrize("value", [0, 0.0, -0.0])
+    def test_positive_seconds_are_not_zero(self, value):
+        refuse(inputs.require_seconds, value, positive=True)
+
+    def test_positive_seconds_may_be_small(self):
+        inputs.require_seconds("the_option", 0.001, positive=True)
+
+    @pytest.mark.parametrize("value", [1, 10**20])
+    def test_a_size_is_a_whole_number(self, value):
+        inputs.require_size("the_option", value)
+
+    @pytest.mark.parametrize(
+        "value", [0, -1, True, False, 1.0, NAN, INFINITE, None, "1"]
+    )
+    def test_a_size_is_not_zero_negative_or_anything_else(self, value):
+        refuse(inputs.require_size, value)
+
+    @pytest.mark.parametrize("value", [0, 1, None, "True", "", [], NAN])
+    def test_a_switch_is_true_or_false(self, value):
+        inputs.require_bool("the_option", value=True)
+        inputs.require_bool("the_option", value=False)
+        refuse(inputs.require_bool, value)
+
+    @pytest.mark.parametrize("value", ["", "orders", "é", "😀", "\n"])
+    def test_a_scope_is_any_text(self, value):
+        inputs.require_text("the_option", value)
+
+    @pytest.mark.parametrize("value", [None, b"orders", 5, "\ud800", "a\udfff"])
+    def test_a_scope_can_be_encoded(self, value):
+        refuse(inputs.require_text, value)
+
+
+async def coroutine_function(_):
+    """Nobody would await what this returns."""
+
+
+class AsyncCallable:
+    async def method(self, _):
+        """Nobody would await what this returns."""
+
+    async def __call__(self, _):
+        """Nobody would await what this returns."""
+
+
+class TestFunctions:
+    @pytest.mark.parametrize(
+        "value",
+        [print, len, lambda: 0, [].append, dict, functools.partial(print, end="")],
+    )
+    def test_what_can_be_called_is_a_function(self, value):
+        inputs.require_function("the_option", value)
+
+    @pytest.mark.parametrize("value", [None, 5, "print", object()])
+    def test_what_cannot_be_called_is_refused(self, value):
+        refuse(inputs.require_function, value)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            coroutine_function,
+            AsyncCallable().method,
+            AsyncCallable(),
+            functools.partial(coroutine_function, 1),
+        ],
+    )
+    def test_what_would_have_to_be_awaited_is_refused(self, value):
+        refuse(inputs.require_function, value)
