@@ -19,6 +19,7 @@ inside these lines.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -80,7 +81,7 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error* and what led to it, each once: a chain may be a circle."""
+    """Yield *error* and what led to it, each once."""
     seen: set[int] = set()
     found: list[BaseException | None] = [error]
     while found:
@@ -96,15 +97,14 @@ def _drop_inner(error: BaseException) -> None:
     if error.__cause__ is not None and _is_inner(error.__cause__):
         error.__cause__ = None
         error.__suppress_context__ = False
-    steps = 0
-    while error.__context__ is not None and _is_inner(error.__context__):
-        error.__context__ = error.__context__.__context__
-        steps += 1
-        if steps > _MAX_STEPS:
-            error.__context__ = None
-
-
-_MAX_STEPS = 1000
+    context = error.__context__
+    seen: set[int] = set()
+    while context is not None and _is_inner(context):
+        seen.add(id(context))
+        context = context.__context__
+        if id(context) in seen:  # a chain may be a circle
+            context = None
+    error.__context__ = context
 
 
 def _is_inner(error: BaseException) -> bool:
@@ -119,11 +119,10 @@ def _is_ours(trace: TracebackType) -> bool:
 
 
 def _clear_frames(trace: TracebackType | None) -> None:
-    """Clear the locals of this library's frames; one that runs is a boundary itself."""
+    """Clear the locals of this library's finished frames."""
     while trace is not None:
         if _is_ours(trace):
-            try:
+            # It refuses for a frame that still runs, which is a boundary itself.
+            with suppress(RuntimeError):
                 trace.tb_frame.clear()
-            except RuntimeError:
-                pass
         trace = trace.tb_next
