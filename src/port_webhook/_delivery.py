@@ -46,7 +46,7 @@ class Delivery:
         "_replay_key",
         "_run_id",
         "_scope",
-        "_text",
+        "_stamp",
         "_timestamp",
         "payload",
         "secret_index",
@@ -63,7 +63,7 @@ class Delivery:
     def __init__(
         self,
         payload: bytes,
-        text: str,
+        stamp: bytes,
         secret_index: int,
         via: Via,
         scope: str = "",
@@ -72,14 +72,14 @@ class Delivery:
         self.payload = payload
         self.secret_index = secret_index
         self.via = via
-        self._text = text
+        self._stamp = stamp
         self._scope = scope
         self._owner = owner
 
     def __repr__(self) -> str:
         """Show what may be shown: the payload is not."""
         return (
-            f"<Delivery via={self.via!r} timestamp={self._text} "
+            f"<Delivery via={self.via!r} timestamp={self._stamp.decode()} "
             f"secret_index={self.secret_index} bytes={len(self.payload)}>"
         )
 
@@ -87,7 +87,7 @@ class Delivery:
         """Copy and pickle what `to_json` hands over."""
         return type(self), (
             self.payload,
-            self._text,
+            self._stamp,
             self.secret_index,
             self.via,
             self._scope,
@@ -108,8 +108,8 @@ class Delivery:
             from datetime import UTC, datetime, timedelta
 
             # Added as an integer: a float of milliseconds would be rounded.
-            unit = timedelta(milliseconds=1000 // DIVISORS[len(self._text)])
-            self._timestamp = datetime.fromtimestamp(0, UTC) + int(self._text) * unit
+            unit = timedelta(milliseconds=1000 // DIVISORS[len(self._stamp)])
+            self._timestamp = datetime.fromtimestamp(0, UTC) + int(self._stamp) * unit
         return self._timestamp
 
     @property
@@ -124,8 +124,7 @@ class Delivery:
             from hashlib import sha256
 
             digest = sha256()
-            scope, stamp = self._scope.encode("utf-8"), self._text.encode("ascii")
-            for part in (scope, stamp, self.payload):
+            for part in (self._scope.encode("utf-8"), self._stamp, self.payload):
                 digest.update(len(part).to_bytes(8, "big"))
                 digest.update(part)
             self._replay_key = digest.hexdigest()
@@ -228,7 +227,7 @@ class Delivery:
         return dumps(
             {
                 "payload": b64encode(self.payload).decode("ascii"),
-                "timestamp": self._text,
+                "timestamp": self._stamp.decode("ascii"),
                 "secret_index": self.secret_index,
                 "via": self.via,
                 "scope": self._scope,
@@ -264,4 +263,4 @@ class Delivery:
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )
-        return cls(payload, stamp, index, via, scope)
+        return cls(payload, stamp.encode("ascii"), index, via, scope)

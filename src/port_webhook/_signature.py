@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     # The timestamp's text, which was signed; the same in seconds since the epoch; the
     # MACs that are presented.
-    SignedHeaders = tuple[str, float, Sequence[bytes]]
+    SignedHeaders = tuple[bytes, float, Sequence[bytes]]
 
 __all__ = [
     "DIVISORS",
@@ -57,24 +57,29 @@ _NAMES = frozenset({TIMESTAMP_HEADER, SIGNATURE_HEADER})
 # Both names have this length, and few others do: comparing it first is what makes the
 # search through the headers fast.
 _NAME_LENGTH = len(SIGNATURE_HEADER)
+_PLAIN = (str, bytes)
 
 MAX_SIGNATURES = 8
 # Eight signatures with room for longer versions to come; a longer value is refused
 # before it is split.
 _MAX_SIGNATURE_TEXT = 4096
+_MAC_BYTES = 32
+# Below so many bytes, copying a payload costs less than a second update.
+_SMALL = 4096
+_V1_LENGTH = len("v1,") + 44
 # The last digit before the padding holds four bits of the MAC and two zeros. Any other
 # digit there would be a second spelling of the same MAC.
 _LAST_DIGITS = "AEIMQUYcgkosw048"
-_MAC = rf"v1,([A-Za-z0-9+/]{{42}}[{_LAST_DIGITS}]=)"
-_is_ordinary = re.compile(rf"[1-9][0-9]{{9}} {_MAC}").fullmatch
 # Compiled on first use, and cached by re: what Port sends needs neither.
 _VERSIONED = r"[A-Za-z0-9]+,[!-~]+"
 _V1 = r"v1,[A-Za-z0-9+/]{43}="
 # Digits of a timestamp: what to divide it by to have seconds.
 DIVISORS = {10: 1, 13: 1000}
+_SECONDS_LENGTH = 10
+_ZERO = ord("0")
 
 
-def read_headers(headers: Headers) -> SignedHeaders:
+def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for each step would cost as much as the steps
     """Find and parse the two headers, each of which must have exactly one value.
 
     Returns:
@@ -85,42 +90,25 @@ def read_headers(headers: Headers) -> SignedHeaders:
         MissingHeaderError: A header is absent.
         MalformedHeaderError: A header is not in the grammar, or came twice.
     """
-    found = _find(headers)
-    listed = found.get(SIGNATURE_HEADER)
-    if listed is None:
-        raise MissingHeaderError(SIGNATURE_HEADER)
-    text = found.get(TIMESTAMP_HEADER)
-    if text is None:
-        raise MissingHeaderError(TIMESTAMP_HEADER)
-    # What Port sends takes one step; what follows finds out what else it may be.
-    # The pattern has a single space, so neither value can hold another.
-    ordinary = _is_ordinary(f"{text} {listed}")
-    if ordinary is not None:
-        return text, float(text), (a2b_base64(ordinary[1]),)
-    # RFC 9110, section 5.5: white space around a value is not part of it.
-    text = text.strip(" \t")
-    return text, read_timestamp(text), _read_signatures(listed.strip(" \t"))
-
-
-def _find(headers: Headers) -> dict[str, str]:
-    """Return the values of the two headers, in any mapping or iterable of pairs."""
-    found: dict[str, str] = {}
-    if headers is None:  # pyright: ignore[reportUnnecessaryComparison]  # Lambda: null
-        return found
+    text: Any = None
+    listed: Any = None
+    source: Any = headers
     # Multi-value mappings (Werkzeug, Starlette, aiohttp) list a repeated name
     # repeatedly in items(); indexing them would show its first value only.
     try:
-        source: Any = headers
-        for raw_name, value in source.items() if hasattr(source, "items") else source:
-            kind = type(raw_name)
-            if (kind is str or kind is bytes) and len(raw_name) != _NAME_LENGTH:
+        if type(source) is dict or hasattr(source, "items"):
+            source = source.items()
+        for raw_name, value in source or ():  # None: a Lambda event without headers
+            # A subclass of either may answer anything when it is asked for its length.
+            if len(raw_name) != _NAME_LENGTH and type(raw_name) in _PLAIN:
                 continue
-            name = raw_name.lower() if kind is str else _fold(raw_name)
-            if name not in _NAMES or value is None:
-                continue
-            if name in found:
+            name = raw_name.lower() if type(raw_name) is str else _fold(raw_name)
+            if name == TIMESTAMP_HEADER and text is None:
+                text = value
+            elif name == SIGNATURE_HEADER and listed is None:
+                listed = value
+            elif name in _NAMES and value is not None:
                 raise _duplicate(name)
-            found[name] = value if type(value) is str else _read_value(name, value)
     except PortWebhookError:
         raise
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
@@ -128,7 +116,34 @@ def _find(headers: Headers) -> dict[str, str]:
             SIGNATURE_HEADER,
             "cannot be looked up: headers must be a mapping or an iterable of pairs",
         )
-    return found
+    if type(listed) is not str or type(text) is not str:
+        listed = _read_value(SIGNATURE_HEADER, listed)
+        text = _read_value(TIMESTAMP_HEADER, text)
+    try:
+        # What Port sends is read in place; `_parse` finds out what else it may be.
+        # Bytes know ASCII digits only; UTF-8 makes anything else longer or no digit.
+        stamp = text.encode()
+        if (
+            len(stamp) == _SECONDS_LENGTH
+            and stamp.isdigit()
+            and stamp[0] != _ZERO
+            and len(listed) == _V1_LENGTH
+            and listed[:3] == "v1,"
+            and listed[-2] in _LAST_DIGITS
+        ):
+            mac = a2b_base64(listed[3:], strict_mode=True)
+            if len(mac) == _MAC_BYTES:
+                return stamp, int(stamp), (mac,)
+    except ValueError:  # a lone surrogate, or not base64
+        pass
+    return _parse(text, listed)
+
+
+def _parse(text: str, listed: str) -> SignedHeaders:
+    # RFC 9110, section 5.5: white space around a value is not part of it.
+    text = text.strip(" \t")
+    timestamp = read_timestamp(text)
+    return text.encode("ascii"), timestamp, _read_signatures(listed.strip(" \t"))
 
 
 def _duplicate(name: str) -> MalformedHeaderError:
@@ -143,15 +158,20 @@ def _fold(name: object) -> str:
 
 
 def _read_value(name: str, value: object) -> str:
-    """Return text, bytes, or a list of exactly one of them, as plain text."""
+    """Return text, bytes, or a list of exactly one of them, as plain text.
+
+    Raises:
+        MissingHeaderError: *value* is None, or an empty list.
+        MalformedHeaderError: It is anything else.
+    """
     # Event parsers and Twisted keep each header as a list of its values.
     if isinstance(value, list | tuple):
         values = cast("Sequence[object]", value)
         if len(values) > 1:
             raise _duplicate(name)
         value = values[0] if values else None
-        if value is None:
-            raise MissingHeaderError(name)
+    if value is None:
+        raise MissingHeaderError(name)
     text = _decode(value)
     if text is None:
         raise MalformedHeaderError(name, "is neither text nor bytes")
@@ -244,33 +264,49 @@ def new_key(secret: bytes) -> HMAC:
     return HMAC(secret, SHA256())
 
 
-def compute_signature(key: HMAC, text: str, payload: bytes) -> bytes:
-    """Return the header value that signs *payload* at the time that *text* says."""
+def compute_signature(key: HMAC, stamp: bytes, payload: bytes) -> bytes:
+    """Return the header value that signs *payload* at the time that *stamp* says."""
     mac = key.copy()
-    mac.update(f"{text}.".encode("ascii"))
+    mac.update(stamp + b".")
     mac.update(payload)
     return b"v1," + b2a_base64(mac.finalize(), newline=False)
 
 
 def match_signature(
-    keys: Sequence[HMAC], text: str, macs: Sequence[bytes], payload: bytes
+    keys: Sequence[HMAC], stamp: bytes, macs: Sequence[bytes], payload: bytes
 ) -> int | None:
     """Return the index of the key that signed *payload*, or None.
 
     `HMAC.verify` compares in constant time, and the expected MAC never becomes an
     object of Python's.
     """
-    prefix = f"{text}.".encode("ascii")
-    for index, key in enumerate(keys):
+    prefix = stamp + b"."
+    index = 0
+    for key in keys:
         context = key.copy()
-        # Two updates rather than a joined message, so the payload is not copied.
-        context.update(prefix)
-        context.update(payload)
-        for mac in macs:
-            try:
-                # A context can compare once.
-                (context if len(macs) == 1 else context.copy()).verify(mac)
-            except InvalidSignature:
-                continue
+        if len(payload) < _SMALL:
+            context.update(prefix + payload)
+        else:
+            # Not joined, so that a large payload is not copied.
+            context.update(prefix)
+            context.update(payload)
+        try:
+            if len(macs) == 1:
+                context.verify(macs[0])
+            else:
+                _verify_any(context, macs)
+        except InvalidSignature:
+            index += 1
+        else:
             return index
     return None
+
+
+def _verify_any(context: HMAC, macs: Sequence[bytes]) -> None:
+    """Compare with each of *macs*, on a copy, since a context can compare once."""
+    for mac in macs:
+        try:
+            return context.copy().verify(mac)
+        except InvalidSignature:
+            continue
+    raise InvalidSignature

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from port_webhook import _log
 from port_webhook._arguments import (
@@ -25,6 +26,7 @@ from port_webhook._arguments import (
     require_text,
 )
 from port_webhook._delivery import Delivery, Via
+from port_webhook._log import DEBUG, get_logger
 from port_webhook._reception import AsyncReception, Reception
 from port_webhook._signature import (
     SIGNATURE_HEADER,
@@ -50,14 +52,14 @@ from port_webhook.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from datetime import datetime
     from typing import Self
 
     from typing_extensions import Unpack
 
     from port_webhook._options import VerifierOptions
-    from port_webhook._signature import HMAC, Headers
+    from port_webhook._signature import HMAC, Headers, SignedHeaders
     from port_webhook.replay import AsyncReplayStore, ReplayStore
     from port_webhook.replay._claims import Claim
 
@@ -97,22 +99,22 @@ class CheckedHeaders:
     place of the headers.
     """
 
-    __slots__ = ("_macs", "_owner", "_received_at", "_text", "_timestamp")
+    __slots__ = ("_macs", "_owner", "_received_at", "_stamp", "_timestamp")
 
     def __init__(
         self,
-        signed: tuple[str, float, Sequence[bytes]],
+        signed: SignedHeaders,
         owner: object,
         *,
         received_at: bool,
     ) -> None:
-        self._text, self._timestamp, self._macs = signed
+        self._stamp, self._timestamp, self._macs = signed
         self._owner = owner
         self._received_at = received_at
 
     def __repr__(self) -> str:
         """Show the timestamp, not the signatures."""
-        return f"<CheckedHeaders timestamp={self._text}>"
+        return f"<CheckedHeaders timestamp={self._stamp.decode()}>"
 
 
 class SignedForms:
@@ -174,6 +176,7 @@ class Verifier:
         "_max_age",
         "_max_body_bytes",
         "_max_future",
+        "_min_age",
         "_on_rejected",
         "_on_verified",
         "_replay",
@@ -206,6 +209,7 @@ class Verifier:
         secrets = read_secrets(secret, previous_secrets)
         self._max_age = _require_window("max_age", max_age)
         self._max_future = _require_window("max_future", max_future)
+        self._min_age = -self._max_future
         require_bool("agent", agent)
         self._agent = agent
         self._max_body_bytes = require_size("max_body_bytes", max_body_bytes)
@@ -318,12 +322,16 @@ class Verifier:
             TimestampError: The timestamp lies outside the window.
             ConfigurationError: *received_at* is not valid.
         """
+        signed = None
         try:
-            return self._check_and_record(headers, received_at)
+            now = self._now(received_at)
+            signed = read_headers(headers)
+            check_window(signed[1], now, self._max_age, self._max_future)
         except BaseException as error:
-            del self, headers
-            clean(error)
+            headers = signed = None
+            self._leave(error)
             raise
+        return CheckedHeaders(signed, self, received_at=received_at is not None)
 
     def verify(
         self,
@@ -359,12 +367,24 @@ class Verifier:
             ConfigurationError: *received_at* is not valid, or the store is
                 asynchronous.
         """
+        delivery = None
         try:
-            return self._verify(body, headers, received_at)
+            if self._replay is None:
+                delivery = self._judge(body, headers, received_at)
+            else:
+                delivery = self._judge_once(body, headers, received_at)
+            # Asked before the call, because this is the path of every delivery.
+            if (
+                self._on_verified is not None
+                or delivery.secret_index
+                or get_logger().isEnabledFor(DEBUG)
+            ):
+                self._accept(delivery)
         except BaseException as error:
-            del self, body, headers
-            clean(error)
+            body = headers = delivery = None
+            self._leave(error)
             raise
+        return delivery
 
     async def averify(
         self,
@@ -374,12 +394,19 @@ class Verifier:
         received_at: float | datetime | None = None,
     ) -> Delivery:
         """Do what `verify` does, and await the replay store."""
+        delivery = None
         try:
-            return await self._averify(body, headers, received_at)
+            delivery, claim = self._open(body, headers, received_at)
+            if claim is not None:
+                with _naming_run(delivery):
+                    await claim.atake()
+                    await claim.afinish(commit=True)
+            self._accept(delivery)
         except BaseException as error:
-            del self, body, headers
-            clean(error)
+            body = headers = delivery = None
+            self._leave(error)
             raise
+        return delivery
 
     @boundary
     def receive(
@@ -493,7 +520,6 @@ class Verifier:
         """Log that *delivery* is handed over, and call ``on_verified``."""
         index = delivery.secret_index
         level = _log.INFO if index else _log.DEBUG
-        # Asked first, because this is the path of every delivery.
         if _log.get_logger().isEnabledFor(level):
             message = f"Port delivery verified via {delivery.via}"
             if index:
@@ -502,62 +528,25 @@ class Verifier:
         if self._on_verified is not None:
             _log.call_hook(self._on_verified, delivery)
 
-    def _check_and_record(
-        self, headers: Headers, received_at: float | datetime | None
-    ) -> CheckedHeaders:
-        try:
-            now = self._now(received_at)
-            signed = read_headers(headers)
-            check_window(signed[1], now, self._max_age, self._max_future)
-        except DeliveryError as error:
-            self.reject(error)
-            raise
-        return CheckedHeaders(signed, self, received_at=received_at is not None)
+    def _leave(self, error: BaseException) -> None:
+        """Clean what leaves a public method, and record it if it is a refusal."""
+        clean(error)
+        if isinstance(error, DeliveryError):
+            self._record(error)
 
-    def _verify(
+    def _judge_once(
         self,
         body: Body | SignedForms,
         headers: Headers | CheckedHeaders,
         received_at: float | datetime | None,
     ) -> Delivery:
-        try:
-            if self._replay is not None:
-                self._require_sync()
-            delivery = self._judge(body, headers, received_at)
-            claim = self._new_claim(delivery, headers, received_at)
-            if claim is not None:
-                try:
-                    claim.take()
-                    claim.finish(commit=True)
-                except ReplayError as error:
-                    error.run_id = delivery.run_id
-                    raise
-        except DeliveryError as error:
-            self.reject(error)
-            raise
-        self._accept(delivery)
-        return delivery
-
-    async def _averify(
-        self,
-        body: Body | SignedForms,
-        headers: Headers | CheckedHeaders,
-        received_at: float | datetime | None,
-    ) -> Delivery:
-        try:
-            delivery = self._judge(body, headers, received_at)
-            claim = self._new_claim(delivery, headers, received_at)
-            if claim is not None:
-                try:
-                    await claim.atake()
-                    await claim.afinish(commit=True)
-                except ReplayError as error:
-                    error.run_id = delivery.run_id
-                    raise
-        except DeliveryError as error:
-            self.reject(error)
-            raise
-        self._accept(delivery)
+        """Verify, claim, and commit at once."""
+        self._require_sync()
+        delivery, claim = self._open(body, headers, received_at)
+        if claim is not None:
+            with _naming_run(delivery):
+                claim.take()
+                claim.finish(commit=True)
         return delivery
 
     def _open(
@@ -578,37 +567,34 @@ class Verifier:
     ) -> Delivery:
         """Verify everything but the claim."""
         if type(headers) is CheckedHeaders:
-            text, macs = self._use_checked(headers, received_at)
+            stamp, macs = self._use_checked(headers, received_at)
         else:
             # The commonest case first, in place: a function call costs as much.
             if received_at is None and self._clock is None:
                 now = time.time()
             else:
                 now = self._now(received_at)
-            text, timestamp, macs = read_headers(cast("Headers", headers))
-            if not -self._max_future <= now - timestamp <= self._max_age:
+            stamp, timestamp, macs = read_headers(headers)
+            if not self._min_age <= now - timestamp <= self._max_age:
                 check_window(timestamp, now, self._max_age, self._max_future)
         via: Via = "port"
-        if type(body) is SignedForms:
-            via = body.via
-            payload, index = self._match_forms(body, text, macs)
+        if type(body) is bytes and len(body) <= self._max_body_bytes:
+            payload = body
+        elif type(body) is SignedForms:
+            return self._judge_forms(body, stamp, macs)
         else:
             payload = read_body(body, self._max_body_bytes)
-            index = match_signature(self._keys, text, macs, payload)
-            if index is None and self._agent:
-                via = "agent"
-                payload, index = self._match_agent(payload, text, macs)
+        index = match_signature(self._keys, stamp, macs, payload)
+        if index is None and self._agent:
+            via = "agent"
+            payload, index = self._match_agent(payload, stamp, macs)
         if index is None:
-            raise SignatureMismatchError(
-                suggest_agent=not self._agent and via == "port",
-                secret_source=self._secret_source,
-                secrets_tried=len(self._keys),
-            )
-        return Delivery(payload, text, index, via, self._replay_scope, self)
+            raise self._mismatch(suggest_agent=not self._agent)
+        return Delivery(payload, stamp, index, via, self._replay_scope, self)
 
     def _use_checked(
         self, checked: CheckedHeaders, received_at: object
-    ) -> tuple[str, Sequence[bytes]]:
+    ) -> tuple[bytes, Sequence[bytes]]:
         """Return the timestamp's text and the MACs, if they may still be used."""
         if checked._owner is not self:
             raise ConfigurationError("The headers were checked by another Verifier")
@@ -621,20 +607,28 @@ class Verifier:
             # Written so that a NaN is refused.
             if not age < self._max_age + _BODY_DELAY:
                 raise TimestampError(age, self._max_age, self._max_future)
-        return checked._text, checked._macs
+        return checked._stamp, checked._macs
 
-    def _match_forms(
-        self, forms: SignedForms, text: str, macs: Sequence[bytes]
-    ) -> tuple[bytes, int | None]:
-        """Return the candidate that was signed, and the index of its secret."""
+    def _judge_forms(
+        self, forms: SignedForms, stamp: bytes, macs: Sequence[bytes]
+    ) -> Delivery:
+        """Return the delivery of the candidate that was signed."""
         for candidate in forms.candidates:
-            index = match_signature(self._keys, text, macs, candidate)
+            index = match_signature(self._keys, stamp, macs, candidate)
             if index is not None:
-                return candidate, index
-        return b"", None
+                scope = self._replay_scope
+                return Delivery(candidate, stamp, index, forms.via, scope, self)
+        raise self._mismatch(suggest_agent=False)
+
+    def _mismatch(self, *, suggest_agent: bool) -> SignatureMismatchError:
+        return SignatureMismatchError(
+            suggest_agent=suggest_agent,
+            secret_source=self._secret_source,
+            secrets_tried=len(self._keys),
+        )
 
     def _match_agent(
-        self, raw: bytes, text: str, macs: Sequence[bytes]
+        self, raw: bytes, stamp: bytes, macs: Sequence[bytes]
     ) -> tuple[bytes, int | None]:
         """Return what Port's agent signed for *raw*, and the index of its secret.
 
@@ -648,7 +642,7 @@ class Verifier:
         payload = strip_white_space(raw) if raw else b"null"
         if payload == raw:
             return raw, None
-        index = match_signature(self._keys, text, macs, payload)
+        index = match_signature(self._keys, stamp, macs, payload)
         if index is not None:
             require_json(payload)
         return payload, index
@@ -701,6 +695,16 @@ class Verifier:
         from port_webhook._secrets import recall
 
         return recall(self)
+
+
+@contextmanager
+def _naming_run(delivery: Delivery) -> Generator[None]:
+    """Let an error of the block tell the run of *delivery*."""
+    try:
+        yield
+    except ReplayError as error:
+        error.run_id = delivery.run_id
+        raise
 
 
 def require_verifier(value: object) -> None:
@@ -769,7 +773,7 @@ def sign(
         raise ConfigurationError(
             "timestamp must be an int of 10 digits (seconds) or 13 (milliseconds)"
         )
-    signature = compute_signature(key, text, raw)
+    signature = compute_signature(key, text.encode("ascii"), raw)
     return {TIMESTAMP_HEADER: text, SIGNATURE_HEADER: signature.decode("ascii")}
 
 
