@@ -8,7 +8,6 @@ from port_webhook._signature import DIVISORS, read_timestamp
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import (
     PayloadError,
-    PortWebhookError,
     UnreadableBodyError,
 )
 
@@ -244,23 +243,24 @@ class Delivery:
         Raises:
             UnreadableBodyError: `to_json` did not write *text*.
         """
-        from base64 import b64decode
-        from json import loads
-
         try:
-            fields = cast("dict[str, Any]", loads(text))
-            payload = b64decode(fields["payload"], validate=True)
-            stamp, index = fields["timestamp"], fields["secret_index"]
-            via, scope = fields["via"], fields["scope"]
-            read_timestamp(stamp)
-            valid = type(index) is int and index >= 0 and via in _VIAS
-            scope.encode("utf-8")
-        except (PortWebhookError, ValueError, TypeError, LookupError, AttributeError):
-            valid = False
-        except RecursionError:
-            valid = False
-        if not valid:
+            return cls(*_read_fields(text))
+        except Exception:  # noqa: BLE001  # each field may be anything
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )
-        return cls(payload, stamp.encode("ascii"), index, via, scope)
+
+
+def _read_fields(text: str | bytes) -> tuple[bytes, bytes, int, Via, str]:
+    """Read what `Delivery.to_json` wrote; raise anything if it did not."""
+    from base64 import b64decode
+    from json import loads
+
+    fields = cast("dict[str, Any]", loads(text))
+    index, via, scope = fields["secret_index"], fields["via"], fields["scope"]
+    read_timestamp(fields["timestamp"])
+    if type(index) is not int or index < 0 or via not in _VIAS:
+        raise ValueError
+    str.encode(scope, "utf-8")
+    payload = b64decode(fields["payload"], validate=True)
+    return payload, fields["timestamp"].encode("ascii"), index, via, scope

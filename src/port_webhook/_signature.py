@@ -92,13 +92,13 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
     """
     text: Any = None
     listed: Any = None
-    source: Any = headers
+    pairs: Any = headers
     # Multi-value mappings (Werkzeug, Starlette, aiohttp) list a repeated name
     # repeatedly in items(); indexing them would show its first value only.
     try:
-        if type(source) is dict or hasattr(source, "items"):
-            source = source.items()
-        for raw_name, value in source or ():  # None: a Lambda event without headers
+        if hasattr(pairs, "items"):
+            pairs = pairs.items()
+        for raw_name, value in pairs or ():  # None: a Lambda event without headers
             # A subclass of either may answer anything when it is asked for its length.
             if len(raw_name) != _NAME_LENGTH and type(raw_name) in _PLAIN:
                 continue

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook import _log
 from port_webhook._arguments import read_secrets, require_function, require_seconds
+from port_webhook._secrets import set_source
 from port_webhook._tracebacks import boundary
-from port_webhook._verifier import Verifier, set_secret_source
+from port_webhook._verifier import Verifier
 from port_webhook.exceptions import ConfigurationError, PortWebhookError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class VerifierSource:
         fingerprint = hash(tuple(read_secrets(secret, previous)))
         if last is None or fingerprint != self._fingerprint:
             last = Verifier(secret, previous_secrets=previous, **self._options)
-            set_secret_source(last, "VerifierSource")
+            set_source(last, "VerifierSource")
             self._fingerprint = fingerprint
         return last
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from port_webhook import _log
 from port_webhook._arguments import (
@@ -70,7 +70,6 @@ __all__ = [
     "SignedForms",
     "Verifier",
     "require_verifier",
-    "set_secret_source",
     "sign",
     "verify",
 ]
@@ -92,6 +91,7 @@ _WEAK_BYTES = 16
 _weak_seen: set[int] = set()
 
 
+@final
 class CheckedHeaders:
     """The signature headers of one request, checked before its body is read.
 
@@ -99,7 +99,7 @@ class CheckedHeaders:
     place of the headers.
     """
 
-    __slots__ = ("_macs", "_owner", "_received_at", "_stamp", "_timestamp")
+    __slots__ = ("macs", "owner", "received_at", "stamp", "timestamp")
 
     def __init__(
         self,
@@ -108,15 +108,16 @@ class CheckedHeaders:
         *,
         received_at: bool,
     ) -> None:
-        self._stamp, self._timestamp, self._macs = signed
-        self._owner = owner
-        self._received_at = received_at
+        self.stamp, self.timestamp, self.macs = signed
+        self.owner = owner
+        self.received_at = received_at
 
     def __repr__(self) -> str:
         """Show the timestamp, not the signatures."""
-        return f"<CheckedHeaders timestamp={self._stamp.decode()}>"
+        return f"<CheckedHeaders timestamp={self.stamp.decode()}>"
 
 
+@final
 class SignedForms:
     """The texts of which one was signed, on a path where the bytes do not arrive bare.
 
@@ -182,7 +183,6 @@ class Verifier:
         "_replay",
         "_replay_scope",
         "_replay_ttl",
-        "_secret_source",
     )
 
     @boundary
@@ -236,7 +236,6 @@ class Verifier:
             from port_webhook.replay._claims import Claims
 
             self._replay = Claims(replay_store, lease=lease, fail_open=replay_fail_open)
-        self._secret_source = "an argument"  # noqa: S105  # where it is, not what
         self._keys: list[HMAC] = [new_key(each) for each in secrets]
         _warn_of_weak(secrets)
         from port_webhook._secrets import remember
@@ -267,7 +266,9 @@ class Verifier:
             )
         source, secret, previous = read_env()
         verifier = cls(secret, previous_secrets=previous, **options)
-        verifier._secret_source = source
+        from port_webhook._secrets import set_source
+
+        set_source(verifier, source)
         return verifier
 
     def __repr__(self) -> str:
@@ -328,7 +329,8 @@ class Verifier:
             signed = read_headers(headers)
             check_window(signed[1], now, self._max_age, self._max_future)
         except BaseException as error:
-            headers = signed = None
+            del headers
+            signed = None
             self._leave(error)
             raise
         return CheckedHeaders(signed, self, received_at=received_at is not None)
@@ -381,7 +383,8 @@ class Verifier:
             ):
                 self._accept(delivery)
         except BaseException as error:
-            body = headers = delivery = None
+            del body, headers
+            delivery = None
             self._leave(error)
             raise
         return delivery
@@ -403,7 +406,8 @@ class Verifier:
                     await claim.afinish(commit=True)
             self._accept(delivery)
         except BaseException as error:
-            body = headers = delivery = None
+            del body, headers
+            delivery = None
             self._leave(error)
             raise
         return delivery
@@ -596,18 +600,18 @@ class Verifier:
         self, checked: CheckedHeaders, received_at: object
     ) -> tuple[bytes, Sequence[bytes]]:
         """Return the timestamp's text and the MACs, if they may still be used."""
-        if checked._owner is not self:
+        if checked.owner is not self:
             raise ConfigurationError("The headers were checked by another Verifier")
         if received_at is not None:
             raise ConfigurationError(
                 "received_at belongs to check_headers, which got the headers"
             )
-        if not checked._received_at:
-            age = round(self._now(None) - checked._timestamp, 6)
+        if not checked.received_at:
+            age = round(self._now(None) - checked.timestamp, 6)
             # Written so that a NaN is refused.
             if not age < self._max_age + _BODY_DELAY:
                 raise TimestampError(age, self._max_age, self._max_future)
-        return checked._stamp, checked._macs
+        return checked.stamp, checked.macs
 
     def _judge_forms(
         self, forms: SignedForms, stamp: bytes, macs: Sequence[bytes]
@@ -621,9 +625,11 @@ class Verifier:
         raise self._mismatch(suggest_agent=False)
 
     def _mismatch(self, *, suggest_agent: bool) -> SignatureMismatchError:
+        from port_webhook._secrets import source_of
+
         return SignatureMismatchError(
             suggest_agent=suggest_agent,
-            secret_source=self._secret_source,
+            secret_source=source_of(self),
             secrets_tried=len(self._keys),
         )
 
@@ -657,7 +663,7 @@ class Verifier:
         if self._replay is None:
             return None
         if received_at is not None or (
-            type(headers) is CheckedHeaders and headers._received_at
+            type(headers) is CheckedHeaders and headers.received_at
         ):
             # A caller who sets the time may set it again later, so only the width of
             # the window bounds how long the request can pass.
@@ -717,11 +723,6 @@ def require_verifier(value: object) -> None:
         raise ConfigurationError(
             f"verifier must be a Verifier, not {type(value).__name__}"
         )
-
-
-def set_secret_source(verifier: Verifier, source: str) -> None:
-    """Let the record of a mismatch name *source*, such as a framework's setting."""
-    verifier._secret_source = source  # this module's own
 
 
 def _require_window(name: str, value: object) -> float:
