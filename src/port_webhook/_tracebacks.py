@@ -44,8 +44,9 @@ def clean(error: BaseException) -> None:
     Call it where *error* is being handled, before a bare ``raise`` and before a hook
     sees the error.
     """
+    stack = _running(error)
     for each in _chain(error):
-        _drop_inner(each)
+        _drop_inner(each, stack)
     if isinstance(error, PortWebhookError):
         error.__traceback__ = None
     for each in _chain(error):
@@ -92,25 +93,53 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             found += [each.__context__, each.__cause__]
 
 
-def _drop_inner(error: BaseException) -> None:
-    """Unlink the exceptions that were raised and caught inside this library."""
+def _drop_inner(error: BaseException, stack: set[int]) -> None:
+    """Unlink the exceptions that were caught inside this library.
+
+    Behind them in the chain stand what they replaced in turn, inside other libraries
+    too, and at its end the exception that a caller is handling, which stays.
+    """
     if error.__cause__ is not None and _is_inner(error.__cause__):
         error.__cause__ = None
         error.__suppress_context__ = False
     context = error.__context__
+    if context is None or not _is_inner(context):
+        return
+    callers = (each for each in _contexts(context) if _is_handled(each, stack))
+    error.__context__ = next(callers, None)
+
+
+def _contexts(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and the contexts behind it, each once: a chain may be a circle."""
     seen: set[int] = set()
-    while context is not None and _is_inner(context):
-        seen.add(id(context))
-        context = context.__context__
-        if id(context) in seen:  # a chain may be a circle
-            context = None
-    error.__context__ = context
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__context__
+
+
+def _running(error: BaseException) -> set[int]:
+    """Return the frames that are running, by their identity."""
+    trace = error.__traceback__
+    frame = None if trace is None else trace.tb_frame
+    found: set[int] = set()
+    while frame is not None:
+        found.add(id(frame))
+        frame = frame.f_back
+    return found
 
 
 def _is_inner(error: BaseException) -> bool:
     # A traceback begins with the frame that caught its exception.
     trace = error.__traceback__
     return trace is not None and _is_ours(trace)
+
+
+def _is_handled(error: BaseException, stack: set[int]) -> bool:
+    """Tell whether a caller is handling *error*: its frame runs, and is not ours."""
+    trace = error.__traceback__
+    return trace is not None and id(trace.tb_frame) in stack and not _is_ours(trace)
 
 
 def _is_ours(trace: TracebackType) -> bool:
