@@ -116,7 +116,7 @@ def kafka_event(
     origin = _choose("source", source, _SOURCES)
     moment = time.time() if timestamp is None else timestamp
     instant = raised(read_instant(moment, "timestamp"))
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "topic": topic,
             "partition": 0,

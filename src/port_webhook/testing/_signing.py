@@ -18,7 +18,7 @@ from port_webhook._verifier import sign
 from port_webhook.exceptions import (
     ConfigurationError,
     PayloadError,
-    PortWebhookError,
+    VerificationError,
 )
 
 if TYPE_CHECKING:
@@ -134,9 +134,15 @@ class Signer:
         )
 
     @boundary
-    def headers(self, body: bytes | str) -> dict[str, str]:
-        """Return the two headers for *body*; see `port_webhook.sign`."""
-        return sign(body, self._secret, timestamp=self._now())
+    def headers(
+        self, body: bytes | str, *, timestamp: int | None = None
+    ) -> dict[str, str]:
+        """Return the two headers for *body*; see `port_webhook.sign`.
+
+        Without a *timestamp* they have the time of the clock.
+        """
+        stamp = self._now() if timestamp is None else timestamp
+        return sign(body, self._secret, timestamp=stamp)
 
     def _now(self) -> int | None:
         """Return the time in whole seconds; None for the real one."""
@@ -249,9 +255,9 @@ def sign_kafka_message(
     return _print(message)
 
 
-def raised(value: T | PortWebhookError) -> T:
+def raised(value: T | ConfigurationError | VerificationError) -> T:
     """Raise *value* if it is an error, as `_arguments` returns its own."""
-    if isinstance(value, PortWebhookError):
+    if isinstance(value, ConfigurationError | VerificationError):
         raise value
     return value
 

@@ -54,8 +54,9 @@ class SigningAuth(AuthBase):
 
 def _read(body: Any) -> bytes | None:
     """Return the bytes of what a request may have as its body."""
-    if isinstance(body, str):
-        return body.encode()
     if body is None or isinstance(body, bytes):
         return body
-    return body.read() if hasattr(body, "read") else b"".join(body)
+    if hasattr(body, "read"):
+        body = body.read()
+    parts = [body] if isinstance(body, str | bytes) else body
+    return b"".join(part.encode() if isinstance(part, str) else part for part in parts)
