@@ -328,7 +328,8 @@ def test_a_clock_of_ones_own_is_reset_too(run):
     )
 
 
-def test_the_project_of_the_documentation_passes(run):
+def test_the_projects_of_the_documentation_pass(run):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (environment,) = [block for block in blocks if "def test_my_app(" in block]
     (project,) = [block for block in blocks if "def test_a_run(port_webhook" in block]
-    run(project, passed=3)
+    run(environment + project, passed=3)
