@@ -428,6 +428,9 @@ def test_a_class_may_name_bare_webhook_among_its_decorators(app, client, monkeyp
 # --- Nothing is guessed -------------------------------------------------------------
 
 
+untyped: Any = webhook  # what a type checker would refuse
+
+
 def choose_any(request):
     pytest.fail("called")
 
@@ -443,17 +446,17 @@ def view_of_one(delivery):
 def decorate_class():
     class Port(MethodView): ...
 
-    webhook(make())(Port)
+    untyped(make())(Port)
 
 
 def decorate_class_bare():
     class Port(MethodView): ...
 
-    webhook(Port)
+    untyped(Port)
 
 
 def reverse_the_order():
-    @webhook(make())
+    @untyped(make())
     @Flask(__name__).post("/port")
     def port(delivery=None):
         pytest.fail("called")
@@ -462,21 +465,21 @@ def reverse_the_order():
 @pytest.mark.parametrize(
     ("misuse", "advice"),
     [
-        (lambda: webhook(choose_any)(view_of_one), "passed as choose="),
-        (lambda: webhook(lambda request: make())(view_of_one), "passed as choose="),
-        (lambda: webhook(choose_later)(view_of_one), "passed as choose="),
-        (lambda: webhook(operator.itemgetter("x"))(view_of_one), "passed as choose="),
-        (lambda: webhook(choose_any, model=ActionInvocation), "passed as choose="),
-        (lambda: webhook(choose=choose_later)(view_of_one), "asynchronous"),
-        (lambda: webhook(make(), choose=choose_any)(view_of_one), "not both"),
-        (lambda: webhook(choose=make())(view_of_one), "must be a function"),
-        (lambda: webhook("secret"), "must be a Verifier"),
-        (lambda: webhook(b"secret"), "must be a Verifier"),
-        (lambda: webhook(make())(lambda: ""), "no parameter for the delivery"),
-        (lambda: webhook(lambda: ""), "no parameter for the delivery"),
-        (lambda: webhook(lambda delivery=None: ""), "must not have a default"),
-        (lambda: webhook(lambda request, delivery=None: ""), "must not have a default"),
-        (lambda: webhook(make(), model=int)(view_of_one), "is not a model"),
+        (lambda: untyped(choose_any)(view_of_one), "passed as choose="),
+        (lambda: untyped(lambda request: make())(view_of_one), "passed as choose="),
+        (lambda: untyped(choose_later)(view_of_one), "passed as choose="),
+        (lambda: untyped(operator.itemgetter("x"))(view_of_one), "passed as choose="),
+        (lambda: untyped(choose_any, model=ActionInvocation), "passed as choose="),
+        (lambda: untyped(choose=choose_later)(view_of_one), "asynchronous"),
+        (lambda: untyped(make(), choose=choose_any)(view_of_one), "not both"),
+        (lambda: untyped(choose=make())(view_of_one), "must be a function"),
+        (lambda: untyped("secret"), "must be a Verifier"),
+        (lambda: untyped(b"secret"), "must be a Verifier"),
+        (lambda: untyped(make())(lambda: ""), "no parameter for the delivery"),
+        (lambda: untyped(lambda: ""), "no parameter for the delivery"),
+        (lambda: untyped(lambda delivery=None: ""), "must not have a default"),
+        (lambda: untyped(lambda request, delivery=None: ""), "must not have a default"),
+        (lambda: untyped(make(), model=int)(view_of_one), "is not a model"),
         (decorate_class, "decorate the method"),
         (decorate_class_bare, "decorate the method"),
         (reverse_the_order, "must not have a default"),
@@ -581,23 +584,17 @@ def test_a_resource_of_flask_restx_takes_the_delivery(app, client, where):
     api = restx.Api(app)
     decorate = webhook(make())
 
-    class Port(restx.Resource):
-        if where == "async method":
+    def respond(self, delivery, org):
+        return {"run": delivery.run_id, "org": org}, 201
 
-            @decorate
-            async def post(self, delivery, org):
-                return {"run": delivery.run_id, "org": org}, 201
-        else:
+    async def respond_later(self, delivery, org):
+        return respond(self, delivery, org)
 
-            def post(self, delivery, org):
-                return {"run": delivery.run_id, "org": org}, 201
-
-            if where == "method":
-                post = decorate(post)
-            else:
-                locals()[where] = [decorate]
-
-    api.add_resource(Port, "/<org>/port")
+    members: dict[str, Any] = {
+        "method": {"post": decorate(respond)},
+        "async method": {"post": decorate(respond_later)},
+    }.get(where, {"post": respond, where: [decorate]})
+    api.add_resource(type("Port", (restx.Resource,), members), "/<org>/port")
     answer = post(client, path="/acme/port")
     assert (answer.status_code, answer.json) == (201, {"run": "r_1", "org": "acme"})
     assert post(client, headers={}, path="/acme/port").status_code == 401

@@ -478,7 +478,8 @@ def test_a_method_that_port_does_not_use_is_405_before_claim_and_view(
         methods=["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND"],
         provide_automatic_options=False,
     )
-    for headers in (signed(), {}):
+    either: list[dict[str, str]] = [signed(), {}]
+    for headers in either:
         environ = {"REQUEST_METHOD": method}
         answer = client.open(
             "/port", data=BODY, headers=headers, environ_overrides=environ
