@@ -28,7 +28,7 @@ def bottle() -> Any:
     for each in (inner, app):
         each.post(VIEW)(ran)
     app.post(OPEN)(lambda: "open")
-    app.mount(MOUNT, inner)
+    app.mount(f"{MOUNT}/", inner)
     return app
 
 
