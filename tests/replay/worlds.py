@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .servers import DynamoDBServer, PostgresServer, RedisServer
 
 # Seconds until a client gives up on a server that does not answer.
-SLOW = 0.1
+SLOW = 0.02
 
 
 class Clock:
