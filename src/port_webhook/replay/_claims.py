@@ -90,7 +90,10 @@ class Claims:
         if self.is_async and isinstance(error, RuntimeError | AttributeError):
             text = str(error)
             if any(each in text for each in _OTHER_LOOP):
-                return "its client belongs to another event loop; make one store a loop"
+                return (
+                    "its client belongs to another event loop; "
+                    "make one store for each loop"
+                )
         kind: Any = type(self.store)
         explain: Any = getattr(kind, "_explain", None)
         return "" if explain is None else str(explain(self.store, error))
