@@ -94,7 +94,7 @@ class Claims:
                     "its client belongs to another event loop; "
                     "make one store for each loop"
                 )
-        kind: Any = type(self.store)
+        kind: type[object] = type(self.store)
         explain: Any = getattr(kind, "_explain", None)
         return "" if explain is None else str(explain(self.store, error))
 

@@ -17,7 +17,7 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
@@ -241,7 +241,7 @@ class DynamoDBReplayStore:
         code = name
         response: Any = getattr(error, "response", None)
         if isinstance(response, dict):
-            found: Any = response.get("Error", {}).get("Code")
+            found: Any = cast("Any", response).get("Error", {}).get("Code")
             if isinstance(found, str) and _CODE.fullmatch(found):
                 code = found
         # botocore has a class named like the code for some of the codes.
