@@ -11,7 +11,7 @@ import asyncio
 import os
 from contextlib import suppress
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from port_webhook import _log
 from port_webhook.exceptions import (
@@ -94,7 +94,7 @@ class Claims:
                     "its client belongs to another event loop; "
                     "make one store for each loop"
                 )
-        kind: type[object] = type(self.store)
+        kind = type(cast("object", self.store))
         explain: Any = getattr(kind, "_explain", None)
         return "" if explain is None else str(explain(self.store, error))
 
