@@ -21,18 +21,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 __all__ = ["boundary", "clean"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
