@@ -45,10 +45,15 @@ def clean(error: BaseException) -> None:
     Call it where *error* is being handled, before a bare ``raise`` and before a hook
     sees the error.
     """
+    is_own = isinstance(error, PortWebhookError)
+    if is_own and error.__context__ is None is error.__cause__:
+        # The commonest refusal, which an attacker may cause as often as they like.
+        error.__traceback__ = None
+        return
     stack = _running(error)
     for each in _chain(error):
         _drop_inner(each, stack)
-    if isinstance(error, PortWebhookError):
+    if is_own:
         error.__traceback__ = None
     for each in _chain(error):
         _clear_frames(each.__traceback__)
