@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SECRET = "a secret of thirty-two characters"  # made up
 SIZE = 1_000_000
-VERIFIER = Verifier(SECRET)
+VERIFIER = Verifier(SECRET, max_body_bytes=4 * SIZE)
+_REFUSED_AT_ONCE = {"unterminated arrays", "no JSON"}
 
 
 def _compact(document: Any) -> str:
@@ -145,8 +146,10 @@ def report() -> list[Table]:
     for name, text in {**_genuine(), **_forged()}.items():
         message = text.encode()
         taken = _fastest(partial(_verify, message))
-        ratio = taken / _fastest(partial(_load, message))
-        table.add_row(name, f"{len(message)}", f"{taken * 1e3:.2f}", f"{ratio:.1f}")
+        ratio = f"{taken / _fastest(partial(_load, message)):.1f}"
+        if name in _REFUSED_AT_ONCE:
+            ratio = "-"  # json.loads reads next to nothing of it
+        table.add_row(name, f"{len(message)}", f"{taken * 1e3:.2f}", ratio)
     return [table]
 
 

@@ -454,7 +454,14 @@ def test_strings_are_then_spelled_as_javascript_prints_them(received, printed):
 
 
 @pytest.mark.parametrize(
-    "data", [b'["plain","\xc3\xa9"]', b"[1.0,-0,true]", b'"\\n\\"\\\\"', b'"\\ud800"']
+    "data",
+    [
+        b'"\xff\\n"',
+        b'["plain","\xc3\xa9"]',
+        b"[1.0,-0,true]",
+        b'"\\n\\"\\\\"',
+        b'"\\ud800"',
+    ],
 )
 def test_what_javascript_prints_the_same_is_given_once(data):
     assert list(_json.spellings(data)) == [data]

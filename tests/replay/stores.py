@@ -1,26 +1,26 @@
 """Build a store from a description that fits into JSON.
 
-The tests use it as a module. As a script it is one of several processes that race for
-the same keys; it imports nothing of the tests.
+The tests use it as a module. The processes that race for the same keys run it as
+a script; it imports nothing else of the tests.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from multiprocessing.connection import Connection
 
     from port_webhook.replay import AsyncReplayStore, ClaimResult
 
 T = TypeVar("T")
 
-RACE_KEYS = [f"{number:064x}" for number in range(500)]
+RACE_KEYS = [f"{number:064x}" for number in range(50)]
 RACE_LEASE = 600.0
 
 
@@ -150,13 +150,20 @@ def _build_django(spec, clock):
     return DjangoReplayStore(spec["alias"], clock=clock), connection.close
 
 
+@cache
+def _make_boto3_session() -> Any:
+    """Return the one session of the process; each reads botocore's models anew."""
+    import boto3  # type: ignore[import-untyped]  # it has no types
+
+    return boto3.session.Session()
+
+
 def make_dynamodb_client(spec: dict[str, Any]) -> Any:
     """Return a client of boto3, with credentials that nobody checks."""
-    import boto3  # type: ignore[import-untyped]  # it has no types
-    from botocore.config import Config  # type: ignore[import-untyped]  # the same
+    from botocore.config import Config  # type: ignore[import-untyped]  # as boto3
 
     timeout = spec.get("timeout", 30)
-    return boto3.session.Session().client(
+    return _make_boto3_session().client(
         "dynamodb",
         endpoint_url=spec["endpoint"],
         region_name="eu-west-1",
@@ -178,18 +185,17 @@ def _build_dynamodb(spec, clock):
     return DynamoDBReplayStore(client, spec["table"], clock=clock), client.close
 
 
-def main() -> None:
-    """Wait for a line, claim every key, and print the keys that were won."""
-    store, close = build(json.loads(sys.argv[1]))
+def race(spec: dict[str, Any], owner: str, pipe: Connection) -> None:
+    """Claim each key when told to, and say whether it was won."""
+    store, close = build(spec)
     # The first use connects and loads; the race is about the claims.
-    store.release("nobody's", "racer")
-    print("ready", flush=True)  # noqa: T201  # what the parent waits for
-    sys.stdin.readline()
-    owner = sys.argv[2]
-    won = [key for key in RACE_KEYS if store.claim(key, owner, RACE_LEASE) == "claimed"]
-    print(json.dumps(won))  # noqa: T201  # what the parent reads
+    store.release("nobody's", owner)
+    pipe.send("ready")
+    for key in RACE_KEYS:
+        pipe.recv()
+        pipe.send(store.claim(key, owner, RACE_LEASE) == "claimed")
     close()
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "racer":
+    race(*globals()["arguments"])

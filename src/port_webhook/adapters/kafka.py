@@ -384,7 +384,9 @@ class _Loop:
         check("handle", handle)
         if on_error is not None:
             check("on_error", on_error)
-        self._endpoint = Endpoint[object](verifier, model, synchronous=synchronous)
+        self._endpoint = Endpoint[object](
+            verifier, model=model, synchronous=synchronous
+        )
         self._verifier = verifier
         self._handle = handle
         self._on_error = on_error

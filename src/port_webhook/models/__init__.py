@@ -12,7 +12,7 @@ every known example has, and unknown fields and words are kept.
 from __future__ import annotations
 
 from port_webhook.models._base import Field, Model
-from port_webhook.models._loading import load, load_invocation
+from port_webhook.models._loading import check_model, load, load_invocation
 from port_webhook.models._parts import (
     ActionDefinition,
     ActionPayload,
@@ -69,6 +69,7 @@ __all__ = [
     "User",
     "WebhookInvocationMethod",
     "WorkflowNodeRun",
+    "check_model",
     "load",
     "load_invocation",
 ]

@@ -27,7 +27,8 @@ from typing import (
     overload,
 )
 
-from port_webhook.exceptions import PayloadError, PortWebhookError
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +165,7 @@ class Model:
         cls._required = tuple(key for key, field in fields.items() if field.required)
 
     @classmethod
+    @boundary
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a JSON object, such as one in a test of yours.
 
@@ -181,16 +183,7 @@ class Model:
         """
         from port_webhook.models._loading import load
 
-        text = _to_text(data)
-        try:
-            model = text if isinstance(text, PayloadError) else load(cls, text)
-        except BaseException:  # from the user's own code
-            del data, text
-            raise
-        if isinstance(model, PortWebhookError):
-            del data, text
-            raise model
-        return model
+        return load(cls, _to_text(data))
 
     @classmethod
     def check(cls, raw: Any) -> Wrong | None:
@@ -278,12 +271,12 @@ _set_raw: Callable[[Model, Any], None] = vars(Model)["_raw"].__set__
 _set_parts: Callable[[Model, dict[str, Any]], None] = vars(Model)["_parts"].__set__
 
 
-def _to_text(data: object) -> bytes | PayloadError:
+def _to_text(data: object) -> bytes:
     """Print *data*, so that it can be checked by the rules for a delivery."""
     try:
         return json.dumps(data, allow_nan=False, default=_to_dict).encode("ascii")
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
-        return PayloadError("is not JSON")
+        raise PayloadError("is not JSON") from None
 
 
 def _to_dict(value: object) -> dict[Any, Any]:

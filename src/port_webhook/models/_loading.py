@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import suppress
 from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
@@ -28,6 +27,7 @@ from typing import (
 from typing_extensions import get_original_bases, is_typeddict
 
 from port_webhook._json import parse
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, PayloadError
 from port_webhook.models._base import Model
 from port_webhook.models._parts import ActionPayload
@@ -36,6 +36,7 @@ from port_webhook.models._shapes import ActionInvocation, TriggerData, recognise
 if TYPE_CHECKING:
     from msgspec.json import Decoder
     from pydantic import TypeAdapter
+    from typing_extensions import TypeForm
 
     from port_webhook.models._shapes import Invocation
 
@@ -79,50 +80,36 @@ def _printable(key: str) -> str:
     return key if short and key.isascii() and key.isprintable() else "?"
 
 
-def load_invocation(data: bytes) -> Invocation | PayloadError:
-    """Load *data* as the message that its structure says it is."""
+@boundary
+def load_invocation(data: bytes) -> Invocation:
+    """Load *data* as the message that its structure says it is.
+
+    Raises:
+        PayloadError: It is not strict JSON, or not that message.
+    """
     raw = parse(data)
-    if isinstance(raw, PayloadError):
-        return raw
     model = recognise(raw)
     wrong = model.check(raw)
     if wrong is not None:
-        return _Failure(*wrong).error()
+        raise _Failure(*wrong).error()
     return cast("Invocation", model.view(raw))
 
 
-def load(model: type[T], data: bytes) -> T | PayloadError | ConfigurationError:
+@boundary
+def load(model: TypeForm[T], data: bytes, *, validate: bool = False) -> T:
     """Load *data* as *model*: ours, or pydantic's or msgspec's.
 
-    Returns:
-        The model, or the error that says what is wrong with the data or the model.
+    Raises:
+        PayloadError: *data* is not strict JSON, or not the model.
+        ConfigurationError: Nothing can be loaded as *model*.
     """
-    try:
-        value = _load(model, data)
-    except BaseException as error:  # from the user's own code
-        del data
-        _clear_frames(error)
-        raise
-    return cast("T | PayloadError | ConfigurationError", value)
-
-
-def _load(model: Any, data: bytes) -> Any:
-    raw = parse(data)
-    if isinstance(raw, PayloadError):
-        return raw
-    value = _read(model, raw, data)
-    return value.error() if isinstance(value, _Failure) else value
-
-
-def _clear_frames(error: BaseException) -> None:
-    """Empty this library's frames that *error* passed, since they hold the payload."""
-    trace = error.__traceback__
-    while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_globals.get("__name__", "").startswith("port_webhook."):
-            with suppress(RuntimeError):  # the frame of whoever caught it still runs
-                frame.clear()
-        trace = trace.tb_next
+    del validate
+    value = _read(model, parse(data), data)
+    if isinstance(value, _Failure):
+        raise value.error()
+    if isinstance(value, ConfigurationError):
+        raise value
+    return cast("T", value)
 
 
 def _read(model: Any, raw: Any, data: bytes | None = None) -> Any:
@@ -263,13 +250,15 @@ def _find_library(model: Any) -> str | ConfigurationError:
     return library
 
 
-def check_model(model: Any) -> ConfigurationError | None:
-    """Say why nothing could be loaded as *model*, before there is anything to load."""
+@boundary
+def check_model(model: Any) -> None:
+    """Raise a ConfigurationError if nothing could be loaded as *model*."""
     library = _find_library(model)
     if isinstance(library, ConfigurationError):
-        return library
+        raise library
     inputs = _find_inputs(model) if library == _OURS else None
-    return None if inputs is None else check_model(inputs)
+    if inputs is not None:
+        check_model(inputs)
 
 
 def _name(model: Any) -> str:
