@@ -21,7 +21,7 @@ from port_webhook import (
     Verifier,
     verify,
 )
-from port_webhook import canonical as strict
+from port_webhook import _json as strict
 from port_webhook import sign as sign_strictly
 from port_webhook.adapters.kafka import read_record, verify_message
 
