@@ -216,6 +216,7 @@ class TestEnvironment:
     def _clean(self, monkeypatch):
         monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
         monkeypatch.delenv("PORT_CLIENT_SECRET_PREVIOUS", raising=False)
+        monkeypatch.delenv("PORT_CLIENT_SECRET_FILE", raising=False)
 
     def test_the_secret_must_be_set(self):
         error = error_of(arguments.read_env)
@@ -260,6 +261,114 @@ class TestEnvironment:
 
         assert isinstance(error, ConfigurationError)
         assert str(error) == message
+
+
+class TestSecretFile:
+    @pytest.fixture(autouse=True)
+    def _clean(self, monkeypatch):
+        monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
+        monkeypatch.delenv("PORT_CLIENT_SECRET_PREVIOUS", raising=False)
+
+    @pytest.fixture
+    def write(self, monkeypatch, tmp_path):
+        def write(content):
+            file = tmp_path / "PATH-marker"
+            file.write_bytes(content)
+            monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", str(file))
+
+        return write
+
+    @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+    def test_one_final_line_break_is_dropped(self, write, end):
+        write("schlüssel".encode() + end)
+
+        assert arguments.read_env() == (
+            "PORT_CLIENT_SECRET_FILE",
+            "schlüssel".encode(),
+            [],
+        )
+
+    def test_the_previous_ones_are_still_listed_in_their_variable(
+        self, write, monkeypatch
+    ):
+        write(b"new\n")
+        monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", "old")
+
+        assert arguments.read_env()[1:] == (b"new", ["old"])
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (b"", "is empty"),
+            (b"\n", "is empty"),
+            (b"new\n\n", "holds a line break"),
+            (b"new\r\n\r\n", "holds a line break"),
+            (b"new\r", "holds a line break"),
+            (b"new\n\r", "holds a line break"),
+            (b"new \n", "has white space around it"),
+            (b"\xef\xbb\xbfnew\n", "holds a byte order mark"),
+            (b"\xff\xfen\x00", "holds a byte order mark"),
+            (b"n\xe9w", "is not UTF-8"),
+            (b"x" * 65_537, "is too large for a secret"),
+        ],
+    )
+    def test_what_is_no_secret_is_named_with_the_variable(
+        self, write, content, problem
+    ):
+        write(content)
+
+        error = error_of(arguments.read_env)
+
+        assert str(error) == f"The file of PORT_CLIENT_SECRET_FILE {problem}"
+
+    def test_the_largest_file_is_a_secret(self, write):
+        write(b"x" * 65_536)
+
+        assert len(arguments.read_env()[1]) == 65_536
+
+    @pytest.mark.parametrize("secret", ["new", ""])
+    def test_both_variables_together_are_refused(self, write, monkeypatch, secret):
+        write(b"new")
+        monkeypatch.setenv("PORT_CLIENT_SECRET", secret)
+
+        error = error_of(arguments.read_env)
+
+        assert str(error) == (
+            "Both PORT_CLIENT_SECRET and PORT_CLIENT_SECRET_FILE are set; unset one of "
+            "them"
+        )
+
+    def test_an_empty_path_is_as_good_as_unset(self, monkeypatch):
+        monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", "")
+
+        error = error_of(arguments.read_env)
+
+        assert str(error) == "PORT_CLIENT_SECRET is not set"
+
+    @pytest.mark.parametrize("made", [False, True])
+    def test_a_file_that_cannot_be_read_is_not_named(self, monkeypatch, tmp_path, made):
+        # Somebody may have put the secret itself there.
+        path = tmp_path / "PATH-marker"
+        if made:
+            path.mkdir()
+        monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", str(path))
+
+        error = error_of(arguments.read_env)
+
+        assert type(error) is ConfigurationError
+        assert "The file of PORT_CLIENT_SECRET_FILE cannot be read (" in str(error)
+        assert "marker" not in str(error)
+
+    def test_a_path_that_is_no_path_is_refused(self, monkeypatch):
+        # An environment holds no zero byte, but what stands for one may.
+        monkeypatch.setattr(
+            "os.environ", {"PORT_CLIENT_SECRET_FILE": "PATH-marker\x00"}
+        )
+
+        error = error_of(arguments.read_env)
+
+        assert "cannot be read (ValueError)" in str(error)
+        assert "marker" not in str(error)
 
 
 class TestBodies:
@@ -494,6 +603,15 @@ class TestOptions:
 
     def test_positive_seconds_may_be_small(self):
         arguments.require_seconds("the_option", 0.001, positive=True)
+
+    def test_seconds_may_have_a_bound_of_their_own(self):
+        require = functools.partial(arguments.require_seconds, most=10, hint="do this")
+
+        assert require("the_option", 10) == 10
+        with pytest.raises(ConfigurationError) as caught:
+            require("the_option", 10.5)
+
+        assert str(caught.value) == "the_option must be at most 10 seconds; do this"
 
     @pytest.mark.parametrize("value", [1, 10**20])
     def test_a_size_is_a_whole_number(self, value):
