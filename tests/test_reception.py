@@ -405,6 +405,19 @@ class TestCommit:
         assert world.store.steps == ["claim", "release"]
         assert records[-1].port_code == "invalid_payload"
         assert records[-1].port_path == "a.b"
+        assert error.run_id == records[-1].port_run_id == "r_1"
+
+    async def test_a_payload_error_that_names_a_run_keeps_it(self, world):
+        error = PayloadError("is missing")
+        error.run_id = "r_2"
+
+        def parse(delivery):
+            raise error
+
+        with pytest.raises(PayloadError):
+            await world.receive(parse)
+
+        assert error.run_id == "r_2"
 
 
 class TestFailOpen:
@@ -494,6 +507,15 @@ class TestOneUse:
         )
 
         assert store.calls == []
+
+    def test_a_payload_error_at_an_exit_without_an_entry_has_no_run(
+        self, verifier, headers_for
+    ):
+        error = PayloadError("is missing")
+
+        verifier.receive(BODY, headers_for(BODY)).__exit__(PayloadError, error, None)
+
+        assert error.run_id is None
 
 
 class TestRunsOnce:
