@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, final
 from port_webhook import _log
 from port_webhook._arguments import (
     read_body,
+    read_clock,
     read_env,
     read_instant,
     read_secret,
@@ -678,13 +679,7 @@ class Verifier:
         """Return the instant to compare with, from the caller or from the clock."""
         if received_at is not None:
             return read_instant(received_at, "received_at")
-        if self._clock is None:
-            return time.time()
-        try:
-            now = self._clock()
-        except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
-            raise ConfigurationError(f"clock raised {type(error).__name__}")
-        return read_instant(now, "clock")
+        return time.time() if self._clock is None else read_clock(self._clock)
 
     def _check_clock(self) -> None:
         if not _EARLIEST < self._now(None) < _LATEST:
