@@ -21,18 +21,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 __all__ = ["boundary", "clean"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
@@ -44,10 +45,15 @@ def clean(error: BaseException) -> None:
     Call it where *error* is being handled, before a bare ``raise`` and before a hook
     sees the error.
     """
+    is_own = isinstance(error, PortWebhookError)
+    if is_own and error.__context__ is None is error.__cause__:
+        # The commonest refusal, which an attacker may cause as often as they like.
+        error.__traceback__ = None
+        return
     stack = _running(error)
     for each in _chain(error):
         _drop_inner(each, stack)
-    if isinstance(error, PortWebhookError):
+    if is_own:
         error.__traceback__ = None
     for each in _chain(error):
         _clear_frames(each.__traceback__)

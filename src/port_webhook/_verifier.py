@@ -28,7 +28,6 @@ from port_webhook._arguments import (
 )
 from port_webhook._delivery import Delivery, Via
 from port_webhook._log import DEBUG, get_logger
-from port_webhook._reception import AsyncReception, Reception
 from port_webhook._signature import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from port_webhook._options import VerifierOptions
+    from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import HMAC, Headers, SignedHeaders
     from port_webhook.replay import AsyncReplayStore, ReplayStore
     from port_webhook.replay._claims import Claim
@@ -440,6 +440,8 @@ class Verifier:
             ConfigurationError: The replay store is asynchronous.
         """
         self._require_sync()
+        from port_webhook._reception import Reception
+
         return Reception(
             lambda: self._open(body, headers, received_at),
             accept=self._accept,
@@ -459,6 +461,8 @@ class Verifier:
 
         A synchronous store runs in a thread; a cancelled block releases its claim.
         """
+        from port_webhook._reception import AsyncReception
+
         return AsyncReception(
             lambda: self._open(body, headers, received_at),
             accept=self._accept,
