@@ -450,7 +450,6 @@ def test_importing_loads_no_adapter_no_model_and_no_store():
         "port_webhook._arguments",
         "port_webhook._delivery",
         "port_webhook._log",
-        "port_webhook._reception",
         "port_webhook._signature",
         "port_webhook._tracebacks",
         "port_webhook._verifier",

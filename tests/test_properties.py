@@ -462,13 +462,18 @@ class TestCanonical:
             assert error_of(compact_of, data)
             assert error_of(canonical.parse, data)
 
-    @given(st.dictionaries(st.text(), documents, max_size=5))
-    def test_members_are_the_members(self, document):
-        text = compact_of(json.dumps(document).encode())
+    @given(st.dictionaries(st.text(), documents, max_size=5), st.data())
+    def test_members_are_the_members(self, document, data):
+        names = data.draw(st.sets(st.sampled_from([*document, "another"])))
+        text = json.dumps(document, ensure_ascii=data.draw(st.booleans()))
 
-        found = canonical.members(text)
+        found = canonical.read_object(
+            text.encode("utf-8", "surrogatepass"), dict.fromkeys(names)
+        )
 
-        assert {each.key: json.loads(each.value_text) for each in found} == document
-        assert canonical.join_members(found) == text
-        for key, value in document.items():
-            assert json.loads(canonical.find_value(text, key)) == value
+        assert found.values.keys() == document.keys()
+        for name, (start, end) in found.spans.items():
+            assert json.loads(f"{{{found.text[start:end]}}}") == {name: document[name]}
+        assert found.spans.keys() == names & document.keys()
+        rest = {name: each for name, each in document.items() if name not in names}
+        assert json.loads(found.without_spans()) == rest

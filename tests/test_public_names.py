@@ -53,9 +53,11 @@ NAMES = [
 
 LAZY = {
     "ActionInvocation": "port_webhook.models",
+    "AsyncReception": "port_webhook._reception",
     "CatalogEvent": "port_webhook.models",
     "ChangelogMessage": "port_webhook.models",
     "CustomPayload": "port_webhook.models",
+    "Reception": "port_webhook._reception",
     "TriggerData": "port_webhook.models",
     "VerifierOptions": "port_webhook._options",
     "VerifierSource": "port_webhook._source",
