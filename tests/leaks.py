@@ -17,6 +17,7 @@ from pathlib import Path
 import port_webhook
 
 PACKAGE = str(Path(port_webhook.__file__).parent)
+TESTS = str(Path(__file__).parent)
 NOW = 1_713_277_889
 
 # Each marker is found in its own text and in nothing else.
@@ -89,11 +90,15 @@ def attributes_of(value):  # noqa: C901, PLR0912  # a case for each kind of hold
 
 
 class Search:
-    """Look for the needles in everything that can be reached."""
+    """Look for the needles in everything that can be reached.
 
-    def __init__(self, needles):
+    With *below*, the frames of other libraries that ours call count, too.
+    """
+
+    def __init__(self, needles, *, below=False):
         self.needles = needles
         self.found = []
+        self._below = below
         self._seen = {}
 
     def walk(self, value, place):
@@ -123,9 +128,14 @@ class Search:
         self.walk(error.__cause__, f"{place}: cause")
         self.walk(error.__context__, f"{place}: context")
         trace = error.__traceback__
+        ours = False
         while trace is not None:
             code = trace.tb_frame.f_code
             if code.co_filename.startswith(PACKAGE):
+                ours = True
+            elif not self._below or code.co_filename.startswith(TESTS):
+                ours = False  # a user's own frame
+            if ours:
                 for name, value in trace.tb_frame.f_locals.items():
                     self.walk(value, f"{place}: {code.co_qualname}.{name}")
             trace = trace.tb_next

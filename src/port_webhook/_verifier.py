@@ -324,17 +324,15 @@ class Verifier:
             TimestampError: The timestamp lies outside the window.
             ConfigurationError: *received_at* is not valid.
         """
-        signed = None
         try:
             now = self._now(received_at)
             signed = read_headers(headers)
             check_window(signed[1], now, self._max_age, self._max_future)
+            return CheckedHeaders(signed, self, received_at=received_at is not None)
         except BaseException as error:
-            del headers
-            signed = None
+            headers, signed = (), None
             self._leave(error)
             raise
-        return CheckedHeaders(signed, self, received_at=received_at is not None)
 
     def verify(
         self,
@@ -370,7 +368,6 @@ class Verifier:
             ConfigurationError: *received_at* is not valid, or the store is
                 asynchronous.
         """
-        delivery = None
         try:
             if self._replay is None:
                 delivery = self._judge(body, headers, received_at)
@@ -383,12 +380,11 @@ class Verifier:
                 or get_logger().isEnabledFor(DEBUG)
             ):
                 self._accept(delivery)
+            return delivery
         except BaseException as error:
-            del body, headers
-            delivery = None
+            body, headers, delivery = b"", (), None
             self._leave(error)
             raise
-        return delivery
 
     async def averify(
         self,
@@ -398,7 +394,6 @@ class Verifier:
         received_at: float | datetime | None = None,
     ) -> Delivery:
         """Do what `verify` does, and await the replay store."""
-        delivery = None
         try:
             delivery, claim = self._open(body, headers, received_at)
             if claim is not None:
@@ -406,12 +401,11 @@ class Verifier:
                     await claim.atake()
                     await claim.afinish(commit=True)
             self._accept(delivery)
+            return delivery
         except BaseException as error:
-            del body, headers
-            delivery = None
+            body, headers, delivery = b"", (), None
             self._leave(error)
             raise
-        return delivery
 
     @boundary
     def receive(
