@@ -274,12 +274,14 @@ class Model(metaclass=ModelType):
         super().__init_subclass__()
         if shown is not None:
             cls._shown = tuple(shown.split())
-        cls._fields = {
+        found = {
             name: value
             for base in reversed(cls.__mro__)
             for name, value in vars(base).items()
             if isinstance(value, Field)
         }
+        # What stands at a key of its own is the first to be named by an error.
+        cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
         fields = cls._fields.values()
         cls._known = frozenset(field.key for field in fields if field.key)
         cls._required = tuple(
