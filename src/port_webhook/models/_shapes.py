@@ -166,13 +166,14 @@ class Message(InputsModel[P]):
     blueprint: str | None = search(
         "context.blueprint context.blueprintIdentifier action.blueprint "
         "payload.action.blueprint entity.blueprint payload.entity.blueprint "
-        "event.context.blueprintIdentifier port_context.blueprint "
-        "payload.context.blueprint blueprint"
+        "event.context.blueprintIdentifier diff.after.blueprint "
+        "event.diff.after.blueprint port_context.blueprint payload.context.blueprint "
+        "blueprint"
     )
     entity_identifier: str | None = search(
         "context.entity context.entityIdentifier entity payload.entity "
-        "event.context.entityIdentifier port_context.entity "
-        "payload.context.entity payload.payload.entity"
+        "event.context.entityIdentifier diff.after.entity event.diff.after.entity "
+        "port_context.entity payload.context.entity payload.payload.entity"
     )
     user_email: str | None = search(
         "trigger.by.user.email port_context.trigger.by.user.email "
