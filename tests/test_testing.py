@@ -20,6 +20,7 @@ CLIENTS = {
     "flask": {"flask"},
     "httpx2": {"httpx2"},
     "plugin": {"pytest"},
+    "requests": {"requests"},
 }
 OUTSIDE = {"port_webhook", "cryptography", *sys.stdlib_module_names}
 
@@ -49,10 +50,24 @@ def test_importing_the_helpers_loads_no_framework():
     script = (
         "import sys, port_webhook.testing;"
         "frameworks = {'django', 'fastapi', 'flask', 'httpx', 'httpx2', 'pytest',"
-        " 'starlette', 'werkzeug'};"
+        " 'requests', 'starlette', 'werkzeug'};"
         "print(*sorted(frameworks & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", sorted(CLIENTS))
+def test_each_public_module_lists_its_names(name):
+    listed: list[str] = []
+    public = set()
+    # Not imported: pytest rewrites the plugin where a project loads it.
+    for node in ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            public |= {node.name} - {"pytest_configure"}  # pytest's own name
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            listed = ast.literal_eval(node.value)
+
+    assert listed == sorted(each for each in public if not each.startswith("_"))

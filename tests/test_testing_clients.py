@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
 from port_webhook import ConfigurationError
-from port_webhook.testing import action_invocation, sign_request
+from port_webhook.testing import (
+    Signer,
+    aassert_refuses_forgeries,
+    action_invocation,
+    assert_refuses_forgeries,
+    sign_request,
+)
 
 SECRET = "a-made-up-secret"
 OTHER = "another-secret"
@@ -17,6 +26,8 @@ DOCUMENT = action_invocation(run_id="r_7")
 
 class FlaskWorld:
     """An application with one view, and clients of it; so are the other worlds."""
+
+    path = "/port"
 
     def __init__(self, verifier, clock):
         flask = pytest.importorskip("flask", reason="Flask is not installed")
@@ -48,6 +59,8 @@ class FlaskWorld:
 
 class DjangoWorld:
     """Its settings are the process's own; see tests/adapters/test_django.py."""
+
+    path = "/port"
 
     def __init__(self, verifier, clock):
         django = pytest.importorskip("django", reason="Django is not installed")
@@ -115,6 +128,8 @@ class AsyncDjangoWorld(DjangoWorld):
 
 
 class FastAPIWorld:
+    path = "/port"
+
     def __init__(self, verifier, clock):
         fastapi = pytest.importorskip("fastapi", reason="FastAPI is not installed")
         from port_webhook.adapters.fastapi import PortWebhook
@@ -207,6 +222,49 @@ class ASGITransportWorld(FastAPIWorld):
         return self._request(secret, "POST", json=document)
 
 
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+class RequestsWorld(FlaskWorld):
+    """requests, which has no transport without a network, in front of a server."""
+
+    def __init__(self, verifier, clock):
+        pytest.importorskip("requests", reason="requests is not installed")
+        super().__init__(verifier, clock)
+        self.server = make_server("127.0.0.1", 0, self.app, handler_class=QuietHandler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        self.path = f"http://127.0.0.1:{self.server.server_port}/port"
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def client(self, secret, **options):
+        import requests
+
+        from port_webhook.testing.requests import SigningAuth
+
+        assert not options
+        client = requests.Session()
+        client.trust_env = False  # no proxy of this machine
+        client.auth = SigningAuth(secret, clock=self.clock)
+        return client
+
+    def send(self, secret, body, *, method="POST", headers=None):
+        with self.client(secret) as client:
+            answer = client.request(method, self.path, data=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    def send_json(self, secret, document):
+        with self.client(secret) as client:
+            answer = client.post(self.path, json=document)
+        return answer.status_code, answer.json()
+
+
 WORLDS = [
     FlaskWorld,
     DjangoWorld,
@@ -214,7 +272,9 @@ WORLDS = [
     FastAPIWorld,
     WSGITransportWorld,
     ASGITransportWorld,
+    RequestsWorld,
 ]
+ASYNCHRONOUS = (AsyncDjangoWorld, ASGITransportWorld)
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: world.__name__)
@@ -276,6 +336,37 @@ def test_a_bad_secret_is_refused_when_the_client_is_built(world):
         world.client(" ")
 
 
+def test_no_forgery_gets_through(world):
+    client = world.client(SECRET)
+
+    if isinstance(world, ASYNCHRONOUS):
+        asyncio.run(aassert_refuses_forgeries(client, world.path))
+    else:
+        assert_refuses_forgeries(client, world.path)
+    # The client signs again afterwards.
+    assert world.send(SECRET, b"1")[0] == 200
+
+
+def test_a_client_of_another_secret_sends_no_genuine_request(world):
+    client = world.client(OTHER)
+
+    with pytest.raises(AssertionError, match=r"genuine request .* got 401: .*secret"):
+        asyncio.run(aassert_refuses_forgeries(client, world.path))
+
+
+def test_a_signer_may_be_given_beside_the_client(world, clock):
+    client = world.client(OTHER)
+    signer = Signer(SECRET, clock=clock)
+
+    asyncio.run(aassert_refuses_forgeries(client, world.path, signer=signer))
+
+
+def test_an_asynchronous_client_must_be_awaited(world):
+    if isinstance(world, ASYNCHRONOUS):
+        with pytest.raises(ConfigurationError, match="aassert_refuses_forgeries"):
+            assert_refuses_forgeries(world.client(SECRET), world.path)
+
+
 class TestFlask:
     def test_the_factory_of_the_application_builds_the_client(self, verifier, clock):
         from port_webhook.testing.flask import SigningClient
@@ -332,3 +423,39 @@ class TestHttpx2:
         world = ASGITransportWorld(verifier, clock)
         answer = world.send("a-made-up-secret", stream())
         assert answer == (200, {"run": None, "size": 2})
+
+
+class TestRequests:
+    @pytest.fixture
+    def world(self, make_verifier, clock):
+        world = RequestsWorld(make_verifier(secret=SECRET), clock)
+        yield world
+        world.close()
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "caf\xe9",
+            io.BytesIO("caf\xe9".encode()),
+            io.StringIO("caf\xe9"),
+            (part for part in (b"caf", b"\xc3\xa9")),
+            (part for part in ("caf", "\xe9")),
+            {"caf": "\xe9"},
+        ],
+        ids=["text", "file", "text file", "iterable", "iterable of text", "form"],
+    )
+    def test_a_body_of_any_kind_is_signed_as_it_is_sent(self, world, body):
+        status, answer = world.send(SECRET, body)
+        assert status == 200
+        assert answer["size"] == (10 if isinstance(body, dict) else 5)
+
+    def test_the_functions_of_requests_take_it_too(self, world):
+        import requests
+
+        from port_webhook.testing.requests import SigningAuth
+
+        with requests.Session() as session:
+            session.trust_env = False
+            auth = SigningAuth(SECRET, clock=world.clock)
+            assert session.post(world.path, auth=auth).status_code == 200
+            assert session.post(world.path).status_code == 401

@@ -304,6 +304,15 @@ class TestSigner:
                 {}, SECRET, timestamp=NOW, gitlab=gitlab
             )
 
+    def test_signs_headers_at_another_time_if_it_is_told_to(self):
+        signer = Signer(SECRET, clock=lambda: 5e9)
+        assert signer.headers("x", timestamp=NOW) == sign("x", SECRET, timestamp=NOW)
+
+    def test_looks_up_the_real_time_so_that_it_can_be_frozen(self, monkeypatch):
+        signer = Signer(SECRET)
+        monkeypatch.setattr("time.time", lambda: float(NOW))
+        assert signer({}).headers["x-port-timestamp"] == str(NOW)
+
     def test_takes_the_real_time_without_a_clock(self):
         assert Verifier(SECRET).verify(*Signer(SECRET.encode())({})).payload == b"{}"
 
@@ -350,6 +359,12 @@ class TestFixedClock:
         )
         clock.now = NOW
         assert clock() == NOW
+
+    def test_goes_back_to_its_start(self):
+        clock = FixedClock(NOW)
+        clock.advance(5)
+        clock.reset()
+        assert clock() == clock.now == NOW
 
     def test_shows_the_time_that_it_is_given(self):
         assert FixedClock(NOW)() == NOW

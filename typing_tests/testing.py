@@ -1,10 +1,11 @@
-"""What the type checkers see of the helpers for tests; never executed."""
+"""The types of the tools for tests; never executed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_type
 
 import httpx2
+import requests
 from flask import Flask
 
 from port_webhook import Verifier
@@ -12,7 +13,9 @@ from port_webhook.testing import (
     FixedClock,
     SignedRequest,
     Signer,
+    aassert_refuses_forgeries,
     action_invocation,
+    assert_refuses_forgeries,
     automation_trigger_data,
     changelog_message,
     custom_payload,
@@ -31,6 +34,7 @@ from port_webhook.testing.django import SigningClient as DjangoClient
 from port_webhook.testing.fastapi import SigningClient as FastAPIClient
 from port_webhook.testing.flask import SigningClient as FlaskClient
 from port_webhook.testing.httpx2 import SigningAuth
+from port_webhook.testing.requests import SigningAuth as RequestsAuth
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
@@ -55,7 +59,7 @@ def a_signer_does_the_same(signer: Signer) -> None:
     assert_type(signer([1, 2]), SignedRequest)
     assert_type(signer.as_agent("{}"), SignedRequest)
     assert_type(signer.kafka_message({}), bytes)
-    assert_type(signer.headers(b""), dict[str, str])
+    assert_type(signer.headers(b"", timestamp=1), dict[str, str])
 
 
 def builders_return_dicts() -> None:
@@ -90,10 +94,21 @@ def clients_are_those_of_their_frameworks() -> None:
     assert_type(FastAPIClient(app, secret="secret").post("/").status_code, int)
     auth = SigningAuth("secret", clock=clock)
     assert_type(httpx2.Client(auth=auth).post("/").status_code, int)
+    session = requests.Session()
+    session.auth = RequestsAuth("secret", clock=clock)
+    session.post("http://localhost", auth=RequestsAuth(b"secret"))
+
+
+def forgeries_take_any_client(signer: Signer) -> None:
+    client = FlaskClient(app, secret="secret")
+    assert_refuses_forgeries(client, "/port")
+    assert_refuses_forgeries(requests.Session(), "http://localhost", signer=signer)
+    assert_refuses_forgeries(client, "/", secret=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point
 
 
 async def asynchronous_clients_are_awaited() -> None:
     client = AsyncSigningClient(secret="secret")
+    await aassert_refuses_forgeries(client, "/port", document={"a": 1}, agent=True)
     assert_type((await client.post("/port", {})).status_code, int)
 
 
@@ -101,4 +116,5 @@ def clients_need_a_secret() -> None:
     FlaskClient(app)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
     DjangoClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
     FastAPIClient(app)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
+    RequestsAuth()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
     SigningAuth()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point

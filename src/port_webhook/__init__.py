@@ -15,7 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from port_webhook._verifier import Delivery, Verifier, sign, verify
+from port_webhook._verifier import (
+    CheckedHeaders,
+    Delivery,
+    Verifier,
+    sign,
+    verify,
+)
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -38,6 +44,9 @@ from port_webhook.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from port_webhook._options import VerifierOptions
+    from port_webhook._reception import AsyncReception, Reception
+    from port_webhook._source import VerifierSource
     from port_webhook.decryption import (
         decrypt_client_side,
         decrypt_properties,
@@ -49,13 +58,16 @@ if TYPE_CHECKING:
         ChangelogMessage,
         CustomPayload,
         TriggerData,
+        WorkflowNodeRun,
     )
 
 __all__ = [
     "ActionInvocation",
+    "AsyncReception",
     "BodyTooLargeError",
     "CatalogEvent",
     "ChangelogMessage",
+    "CheckedHeaders",
     "ConfigurationError",
     "CustomPayload",
     "DecryptionError",
@@ -68,6 +80,7 @@ __all__ = [
     "MissingHeaderError",
     "PayloadError",
     "PortWebhookError",
+    "Reception",
     "ReplayError",
     "ReplayStoreError",
     "SignatureMismatchError",
@@ -77,6 +90,9 @@ __all__ = [
     "UnsupportedMediaError",
     "VerificationError",
     "Verifier",
+    "VerifierOptions",
+    "VerifierSource",
+    "WorkflowNodeRun",
     "decrypt_client_side",
     "decrypt_properties",
     "decrypt_secret",
@@ -86,10 +102,15 @@ __all__ = [
 
 _LAZY = {
     "ActionInvocation": "models",
+    "AsyncReception": "_reception",
     "CatalogEvent": "models",
     "ChangelogMessage": "models",
     "CustomPayload": "models",
+    "Reception": "_reception",
     "TriggerData": "models",
+    "VerifierOptions": "_options",
+    "VerifierSource": "_source",
+    "WorkflowNodeRun": "models",
     "decrypt_client_side": "decryption",
     "decrypt_properties": "decryption",
     "decrypt_secret": "decryption",

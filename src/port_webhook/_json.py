@@ -24,7 +24,7 @@ _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _ANY_STRING = re.compile(_STRING)
 # A string that never ends takes the rest, so that nothing is scanned a third time.
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|"[\s\S]*|[^ \t\n\r"]+', re.DOTALL)
-# Supposes valid JSON, in which every string ends; see _is_too_deep for one that does not.
+# Supposes valid JSON, in which every string ends; see _is_too_deep for any other.
 _STRUCTURE = re.compile(_STRING + rb"|[\[\]{},:]")
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)

@@ -1,11 +1,10 @@
 """The structured records of the ``port_webhook`` logger.
 
-``logging`` is imported with the first delivery, not with the package: most processes
+``logging`` is imported with the first record, not with the package: most processes
 have it loaded by then, and a Lambda cold start need not wait for it.
 
-The fields of a record are attributes named ``port_…``, so that any JSON formatter
-carries them along. No field and no message ever holds a secret, a payload or a
-signature.
+The fields of a record are attributes named ``port_…``, so any JSON formatter carries
+them along. No field and no message holds a secret, a payload or a signature.
 """
 
 from __future__ import annotations
@@ -18,17 +17,38 @@ if TYPE_CHECKING:
     from logging import Logger
     from types import TracebackType
 
+__all__ = [
+    "DEBUG",
+    "ERROR",
+    "INFO",
+    "WARNING",
+    "call_hook",
+    "get_logger",
+    "write",
+]
+
 T = TypeVar("T")
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 
 
-def write(level: int, message: str, event: str, /, **fields: object) -> None:
-    """Write one record: *event* is a stable word, *fields* get the prefix."""
+def write(
+    level: int, message: str, event: str, /, *args: object, **fields: object
+) -> None:
+    """Write one record.
+
+    Args:
+        level: As for the standard library's ``Logger.log``.
+        message: The message, or with *args* its %-format, which is filled in only
+            where a handler takes the record.
+        event: A stable word, which becomes ``port_event``.
+        args: What to fill in.
+        fields: Each becomes an attribute with the prefix ``port_``.
+    """
     logger = get_logger()
     if logger.isEnabledFor(level):
         extra = {f"port_{name}": value for name, value in fields.items()}
-        logger.log(level, "%s", message, extra={**extra, "port_event": event})
+        logger.log(level, message, *args, extra={**extra, "port_event": event})
 
 
 @cache
@@ -40,7 +60,7 @@ def get_logger() -> Logger:
 
 
 def call_hook(hook: Callable[[T], object], argument: T) -> None:
-    """Call a user's *hook*; if it raises, say where and go on."""
+    """Call *hook*; log an exception instead of propagating it."""
     try:
         hook(argument)
     except Exception as error:  # noqa: BLE001  # a hook never changes the answer

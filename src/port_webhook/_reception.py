@@ -1,83 +1,96 @@
-"""One delivery from its verification to the end of its handler.
+"""The ``with`` block around the handling of one delivery.
 
-`Verifier.receive` and `Verifier.areceive` return the two context managers here. With
-a replay store they claim the request on entry, and commit or release it on exit;
-without one they only verify.
+It verifies on entry; with a replay store it also claims the request on entry, and
+commits or releases the claim on exit.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
     PayloadError,
-    PortWebhookError,
+    ReplayError,
+    ReplayStoreError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import NoReturn
 
     from port_webhook._delivery import Delivery
-    from port_webhook.exceptions import ReplayStoreError
     from port_webhook.replay._claims import Claim
 
-    Verdict = tuple[Delivery, Claim | None] | PortWebhookError
+__all__ = ["AsyncReception", "Reception"]
 
-
+# 307 and 308 ask for the same request once more, elsewhere.
 _SENT_AGAIN = (307, 308)
+_FIRST_ERROR = 400  # RFC 9110, section 15
 
 
 class _BaseReception:
     """What the synchronous and the asynchronous reception share.
 
     Attributes:
-        status: The HTTP status of the answer, once it is known. A status under 400
+        status: The HTTP status of the response, once it is known. A status under 400
             commits the claim, any other releases it, and so do 307 and 308, by which
             the sender repeats the request. While it is None, a block that ends commits
             and a block that raises releases.
     """
 
-    __slots__ = ("_accept", "_claim", "_judge", "_reject", "status")
+    __slots__ = (
+        "_accept",
+        "_claim",
+        "_delivery",
+        "_judge",
+        "_record",
+        "_reject",
+        "status",
+    )
 
     status: int | None
 
-    def __init__(  # made by a Verifier, not by users
+    def __init__(
         self,
-        judge: Callable[[], Verdict],
+        judge: Callable[[], tuple[Delivery, Claim | None]],
+        *,
         accept: Callable[[Delivery], None],
+        record: Callable[[DeliveryError], None],
         reject: Callable[[DeliveryError], None],
     ) -> None:
         self.status = None
-        self._judge: Callable[[], Verdict] | None = judge
-        self._accept = accept
-        self._reject = reject
+        self._judge: Callable[[], tuple[Delivery, Claim | None]] | None = judge
+        self._accept, self._record, self._reject = accept, record, reject
+        self._delivery: Delivery | None = None
         self._claim: Claim | None = None
 
-    def _verify(self) -> Verdict:
+    def _verify(self) -> tuple[Delivery, Claim | None]:
         """Run the verification once, and forget what it was given."""
         judge, self._judge = self._judge, None
         if judge is None:
-            return ConfigurationError("receive gives a context manager for one use")
-        return judge()
-
-    def _refuse(self, error: PortWebhookError) -> NoReturn:
-        """Record and raise *error*."""
-        if isinstance(error, DeliveryError):
+            raise ConfigurationError("receive gives a context manager for one use")
+        try:
+            return judge()
+        except DeliveryError as error:
             self._reject(error)
-        raise error
+            raise
 
-    def _is_done(self, error: BaseException | None) -> bool:
+    def _refuse(self, error: ReplayError, delivery: Delivery | None) -> None:
+        """Record that a verified delivery is not run, or its claim was lost."""
+        error.run_id = None if delivery is None else delivery.run_id
+        self._reject(error)
+
+    def _end(self, error: BaseException | None) -> bool:
         """Decide between commit and release, and record a payload that failed."""
         if isinstance(error, PayloadError):
-            self._reject(error)
+            # Not cleaned: its traceback is that of the caller's own block.
+            self._record(error)
         if self.status is None:
             return error is None
-        # 307 and 308 ask for the very same request once more, elsewhere.
-        return self.status < 400 and self.status not in _SENT_AGAIN  # noqa: PLR2004  # RFC 9110: errors start here
+        return self.status < _FIRST_ERROR and self.status not in _SENT_AGAIN
 
 
 class Reception(_BaseReception):
@@ -88,26 +101,25 @@ class Reception(_BaseReception):
 
     __slots__ = ()
 
+    @boundary
     def __enter__(self) -> Delivery:
         """Verify and claim; raise what `Verifier.verify` raises."""
-        verdict = self._verify()
-        if isinstance(verdict, PortWebhookError):
-            self._refuse(verdict)
-        delivery, claim = verdict
-        del verdict
-        refusal = None if claim is None else claim.take()
-        if refusal is not None:
-            del delivery, claim
-            self._refuse(refusal)
-        self._claim = claim
+        delivery, claim = self._verify()
+        if claim is not None:
+            try:
+                claim.take()
+            except ReplayError as error:
+                self._refuse(error, delivery)
+                raise
+        self._delivery, self._claim = delivery, claim
         try:
             self._accept(delivery)
         except BaseException as error:
-            del delivery  # whoever sees the error sees this frame
-            self.finish(error)
+            self.__exit__(type(error), error, None)
             raise
         return delivery
 
+    @boundary
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -115,24 +127,30 @@ class Reception(_BaseReception):
         trace: TracebackType | None,
     ) -> None:
         """Commit or release the claim; raise what went wrong unless the block did."""
-        failure = self.finish(error)
-        if failure is not None and error is None:
-            raise failure
+        try:
+            self.finish(error)
+        except ReplayStoreError:
+            if error is None:
+                raise
 
-    def finish(self, error: BaseException | None) -> ReplayStoreError | None:
+    @boundary
+    def finish(self, error: BaseException | None) -> None:
         """Commit or release the claim, for an adapter that needs no block.
 
         Args:
             error: What the handler raised, or None.
 
-        Returns:
-            The error to answer with, which is recorded already; None if all went well.
+        Raises:
+            ReplayStoreError: The claim could not be committed. It is recorded already.
         """
-        done = self._is_done(error)
-        failure = None if self._claim is None else self._claim.finish(commit=done)
-        if failure is not None:
-            self._reject(failure)
-        return failure
+        commit = self._end(error)
+        delivery, self._delivery = self._delivery, None
+        if self._claim is not None:
+            try:
+                self._claim.finish(commit=commit)
+            except ReplayStoreError as failure:
+                self._refuse(failure, delivery)
+                raise
 
 
 class AsyncReception(_BaseReception):
@@ -143,26 +161,25 @@ class AsyncReception(_BaseReception):
 
     __slots__ = ()
 
+    @boundary
     async def __aenter__(self) -> Delivery:
         """Verify and claim; raise what `Verifier.verify` raises."""
-        verdict = self._verify()
-        if isinstance(verdict, PortWebhookError):
-            self._refuse(verdict)
-        delivery, claim = verdict
-        del verdict
-        refusal = None if claim is None else await claim.atake()
-        if refusal is not None:
-            del delivery, claim
-            self._refuse(refusal)
-        self._claim = claim
+        delivery, claim = self._verify()
+        if claim is not None:
+            try:
+                await claim.atake()
+            except ReplayError as error:
+                self._refuse(error, delivery)
+                raise
+        self._delivery, self._claim = delivery, claim
         try:
             self._accept(delivery)
         except BaseException as error:
-            del delivery  # whoever sees the error sees this frame
-            await self.finish(error)
+            await self.__aexit__(type(error), error, None)
             raise
         return delivery
 
+    @boundary
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -170,16 +187,20 @@ class AsyncReception(_BaseReception):
         trace: TracebackType | None,
     ) -> None:
         """Commit or release the claim; raise what went wrong unless the block did."""
-        failure = await self.finish(error)
-        if failure is not None and error is None:
-            raise failure
+        try:
+            await self.finish(error)
+        except ReplayStoreError:
+            if error is None:
+                raise
 
-    async def finish(self, error: BaseException | None) -> ReplayStoreError | None:
+    @boundary
+    async def finish(self, error: BaseException | None) -> None:
         """Do what `Reception.finish` does, even while the task is being cancelled."""
-        done = self._is_done(error)
-        failure = None
+        commit = self._end(error)
+        delivery, self._delivery = self._delivery, None
         if self._claim is not None:
-            failure = await self._claim.afinish(commit=done)
-        if failure is not None:
-            self._reject(failure)
-        return failure
+            try:
+                await self._claim.afinish(commit=commit)
+            except ReplayStoreError as failure:
+                self._refuse(failure, delivery)
+                raise

@@ -19,19 +19,21 @@ inside these lines.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 __all__ = ["boundary", "clean"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
@@ -43,9 +45,15 @@ def clean(error: BaseException) -> None:
     Call it where *error* is being handled, before a bare ``raise`` and before a hook
     sees the error.
     """
+    is_own = isinstance(error, PortWebhookError)
+    if is_own and error.__context__ is None is error.__cause__:
+        # The commonest refusal, which an attacker may cause as often as they like.
+        error.__traceback__ = None
+        return
+    stack = _running(error)
     for each in _chain(error):
-        _drop_inner(each)
-    if isinstance(error, PortWebhookError):
+        _drop_inner(each, stack)
+    if is_own:
         error.__traceback__ = None
     for each in _chain(error):
         _clear_frames(each.__traceback__)
@@ -80,7 +88,7 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error* and what led to it, each once: a chain may be a circle."""
+    """Yield *error* and what led to it, each once."""
     seen: set[int] = set()
     found: list[BaseException | None] = [error]
     while found:
@@ -91,20 +99,41 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             found += [each.__context__, each.__cause__]
 
 
-def _drop_inner(error: BaseException) -> None:
-    """Unlink the exceptions that were raised and caught inside this library."""
+def _drop_inner(error: BaseException, stack: set[int]) -> None:
+    """Unlink the exceptions that were caught inside this library.
+
+    Behind them in the chain stand what they replaced in turn, inside other libraries
+    too, and at its end the exception that a caller is handling, which stays.
+    """
     if error.__cause__ is not None and _is_inner(error.__cause__):
         error.__cause__ = None
         error.__suppress_context__ = False
-    steps = 0
-    while error.__context__ is not None and _is_inner(error.__context__):
-        error.__context__ = error.__context__.__context__
-        steps += 1
-        if steps > _MAX_STEPS:
-            error.__context__ = None
+    context = error.__context__
+    if context is None or not _is_inner(context):
+        return
+    callers = (each for each in _contexts(context) if _is_handled(each, stack))
+    error.__context__ = next(callers, None)
 
 
-_MAX_STEPS = 1000
+def _contexts(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and the contexts behind it, each once: a chain may be a circle."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__context__
+
+
+def _running(error: BaseException) -> set[int]:
+    """Return the frames that are running, by their identity."""
+    trace = error.__traceback__
+    frame = None if trace is None else trace.tb_frame
+    found: set[int] = set()
+    while frame is not None:
+        found.add(id(frame))
+        frame = frame.f_back
+    return found
 
 
 def _is_inner(error: BaseException) -> bool:
@@ -113,17 +142,22 @@ def _is_inner(error: BaseException) -> bool:
     return trace is not None and _is_ours(trace)
 
 
+def _is_handled(error: BaseException, stack: set[int]) -> bool:
+    """Tell whether a caller is handling *error*: its frame runs, and is not ours."""
+    trace = error.__traceback__
+    return trace is not None and id(trace.tb_frame) in stack and not _is_ours(trace)
+
+
 def _is_ours(trace: TracebackType) -> bool:
     name: object = trace.tb_frame.f_globals.get("__name__")
     return isinstance(name, str) and name.partition(".")[0] == _PACKAGE
 
 
 def _clear_frames(trace: TracebackType | None) -> None:
-    """Clear the locals of this library's frames; one that runs is a boundary itself."""
+    """Clear the locals of this library's finished frames."""
     while trace is not None:
         if _is_ours(trace):
-            try:
+            # It refuses for a frame that still runs, which is a boundary itself.
+            with suppress(RuntimeError):
                 trace.tb_frame.clear()
-            except RuntimeError:
-                pass
         trace = trace.tb_next

@@ -1,26 +1,24 @@
-"""`Verifier`: the policy, and the composition of all that a delivery goes through.
+"""`Verifier`: the secrets and the rules for accepting deliveries.
 
-A `Verifier` holds an organisation's secrets and the rules. It takes headers and a
-body, whichever path they came by, and returns a `Delivery` or raises. This is the
-only reader of the clock, and it writes the record of each delivery: an adapter
-fetches bytes and sends answers, nothing else.
-
-Like `signature`, it raises only where the names that hold a body, a header or a
-secret have been dropped; everything below a public function returns its error.
+A `Verifier` takes headers and a body, whichever path they came by, and returns a
+`Delivery` or raises. It is the only reader of the clock, and it writes the record of
+each delivery: an adapter fetches bytes and sends responses, nothing else.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, final
 
 from port_webhook import _log
 from port_webhook._arguments import (
-    load_keys,
     read_body,
     read_env,
     read_instant,
+    read_secret,
+    read_secrets,
     require_bool,
     require_function,
     require_seconds,
@@ -28,7 +26,7 @@ from port_webhook._arguments import (
     require_text,
 )
 from port_webhook._delivery import Delivery, Via
-from port_webhook._reception import AsyncReception, Reception
+from port_webhook._log import DEBUG, get_logger
 from port_webhook._signature import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -37,40 +35,90 @@ from port_webhook._signature import (
     match_signature,
     new_key,
     read_headers,
-    read_secret,
     read_timestamp,
 )
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
     DeliveryError,
+    DuplicateDeliveryError,
     MalformedHeaderError,
-    PortWebhookError,
+    ReplayError,
     ReplayStoreError,
     SignatureMismatchError,
-    VerificationError,
+    TimestampError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from datetime import datetime
-    from typing import NoReturn, Self
+    from typing import Self
 
-    from port_webhook._reception import Verdict
-    from port_webhook._signature import Headers, SignedHeaders
+    from typing_extensions import Unpack
+
+    from port_webhook._options import VerifierOptions
+    from port_webhook._reception import AsyncReception, Reception
+    from port_webhook._signature import HMAC, Headers, SignedHeaders
     from port_webhook.replay import AsyncReplayStore, ReplayStore
+    from port_webhook.replay._claims import Claim
 
-__all__ = ["Body", "Delivery", "SignedForms", "Verifier", "sign", "verify"]
+__all__ = [
+    "Body",
+    "CheckedHeaders",
+    "Delivery",
+    "SignedForms",
+    "Verifier",
+    "require_verifier",
+    "sign",
+    "verify",
+]
 
 Body = bytes | bytearray | memoryview | str
 
+_WEEK = 7 * 86_400
 # A replayed request is refused this much longer, in seconds, than its timestamp can
 # pass, so that the clocks of several machines may differ.
 _REPLAY_MARGIN = 60.0
+# For so long, in seconds, a body may take to arrive after its headers were checked. It
+# is less than the margin: a slow body cannot outlive the claim of its first copy.
+_BODY_DELAY = 30.0
 _TIMESTAMP_LIMIT = 10**13
+# A clock that is set lies between these: 2020 and 2100, in seconds.
+_EARLIEST, _LATEST = 1_577_836_800, 4_102_444_800
+_WEAK_BYTES = 16
+# Hashes of the weak secrets that were logged: once for a process and a secret.
+_weak_seen: set[int] = set()
 
 
-class SignedForms(NamedTuple):
+@final
+class CheckedHeaders:
+    """The signature headers of one request, checked before its body is read.
+
+    `Verifier.check_headers` makes it. Pass it to the methods of the same Verifier in
+    place of the headers.
+    """
+
+    __slots__ = ("macs", "owner", "received_at", "stamp", "timestamp")
+
+    def __init__(
+        self,
+        signed: SignedHeaders,
+        owner: object,
+        *,
+        received_at: bool,
+    ) -> None:
+        self.stamp, self.timestamp, self.macs = signed
+        self.owner = owner
+        self.received_at = received_at
+
+    def __repr__(self) -> str:
+        """Show the timestamp, not the signatures."""
+        return f"<CheckedHeaders timestamp={self.stamp.decode()}>"
+
+
+@final
+class SignedForms:
     """The texts of which one was signed, on a path where the bytes do not arrive bare.
 
     An adapter passes it to `Verifier.verify` or `Verifier.receive` as the body.
@@ -80,8 +128,11 @@ class SignedForms(NamedTuple):
         candidates: The texts in the order in which to try them.
     """
 
-    via: Via
-    candidates: Iterable[bytes]
+    __slots__ = ("candidates", "via")
+
+    def __init__(self, via: Via, candidates: Iterable[bytes]) -> None:
+        self.via: Via = via
+        self.candidates: Iterable[bytes] = candidates
 
 
 class Verifier:
@@ -90,21 +141,26 @@ class Verifier:
     Build it once and share it: it does not change, and threads may use it together.
 
     Args:
-        secret: The organisation's client secret, ``PORT_CLIENT_SECRET``.
+        secret: The organisation's client secret, ``PORT_CLIENT_SECRET``: text, UTF-8
+            bytes, or an object whose ``get_secret_value()`` returns either.
         previous_secrets: Secrets that are still accepted during a rotation, the most
             recent first; at most 8.
-        max_age: The oldest timestamp that is accepted, in seconds.
-        max_future: How far ahead a timestamp may lie, in seconds.
+        max_age: The oldest timestamp that is accepted, in seconds; at most 7 days.
+        max_future: How far ahead a timestamp may lie, in seconds; at most 7 days.
         agent: Accept what Port's execution agent forwards, too. The agent sends
-            other bytes than it signs, so that the body is parsed to find them.
+            other bytes than it signs: white space is removed to find them.
         max_body_bytes: The largest body that is accepted, in bytes.
-        agent_max_bytes: The largest body that is parsed for the agent, in bytes.
+        agent_max_bytes: The largest body in which the agent's form is looked for, in
+            bytes.
         replay_store: Makes each signed request run once; see ``port_webhook.replay``.
         replay_scope: Keeps services apart that share one store.
         replay_lease: How long a claim holds while the handler runs, in seconds. It
             must exceed the longest handler.
+        replay_ttl: Remember a handled request for at least so long, in seconds, where
+            a queue may hold a copy of it. None: as long as its timestamp can pass.
         replay_fail_open: Run the handler although the store failed.
-        clock: Returns the time in seconds since the epoch.
+        clock: Returns the time in seconds since the epoch. None is `time.time`, looked
+            up at each call.
         on_verified: Called with each delivery that is handed over.
         on_rejected: Called with the error of each delivery that is not.
 
@@ -121,12 +177,15 @@ class Verifier:
         "_max_age",
         "_max_body_bytes",
         "_max_future",
+        "_min_age",
         "_on_rejected",
         "_on_verified",
         "_replay",
         "_replay_scope",
+        "_replay_ttl",
     )
 
+    @boundary
     def __init__(
         self,
         secret: str | bytes,
@@ -140,32 +199,35 @@ class Verifier:
         replay_store: ReplayStore | AsyncReplayStore | None = None,
         replay_scope: str = "",
         replay_lease: float = 60,
+        replay_ttl: float | None = None,
         replay_fail_open: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         on_verified: Callable[[Delivery], None] | None = None,
         on_rejected: Callable[[DeliveryError], None] | None = None,
     ) -> None:
         """Check every argument, so that nothing is left to go wrong later."""
-        keys = load_keys(secret, previous_secrets)
-        del secret, previous_secrets
-        if isinstance(keys, ConfigurationError):
-            raise keys
-        self._max_age = require_seconds("max_age", max_age)
-        self._max_future = require_seconds("max_future", max_future)
+        secrets = read_secrets(secret, previous_secrets)
+        self._max_age = _require_window("max_age", max_age)
+        self._max_future = _require_window("max_future", max_future)
+        self._min_age = -self._max_future
         require_bool("agent", agent)
+        self._agent = agent
         self._max_body_bytes = require_size("max_body_bytes", max_body_bytes)
         self._agent_max_bytes = require_size("agent_max_bytes", agent_max_bytes)
         require_text("replay_scope", replay_scope)
-        lease = require_seconds("replay_lease", replay_lease, positive=True)
-        require_bool("replay_fail_open", replay_fail_open)
-        require_function("clock", clock)
-        if on_verified is not None:
-            require_function("on_verified", on_verified)
-        if on_rejected is not None:
-            require_function("on_rejected", on_rejected)
-        self._keys = keys
-        self._agent = agent
         self._replay_scope = replay_scope
+        lease = require_seconds("replay_lease", replay_lease, positive=True)
+        self._replay_ttl: float = 0
+        if replay_ttl is not None:
+            self._replay_ttl = require_seconds("replay_ttl", replay_ttl)
+        require_bool("replay_fail_open", replay_fail_open)
+        for name, function in (
+            ("clock", clock),
+            ("on_verified", on_verified),
+            ("on_rejected", on_rejected),
+        ):
+            if function is not None:
+                require_function(name, function)
         self._clock = clock
         self._on_verified = on_verified
         self._on_rejected = on_rejected
@@ -174,35 +236,45 @@ class Verifier:
             from port_webhook.replay._claims import Claims
 
             self._replay = Claims(replay_store, lease=lease, fail_open=replay_fail_open)
+        self._keys: list[HMAC] = [new_key(each) for each in secrets]
+        _warn_of_weak(secrets)
+        from port_webhook._secrets import remember
+
+        remember(self, secrets)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:  # those of __init__
+    @boundary
+    def from_env(cls, **options: Unpack[VerifierOptions]) -> Self:
         """Build a verifier from the environment.
 
-        ``PORT_CLIENT_SECRET`` is the secret. ``PORT_CLIENT_SECRET_PREVIOUS`` lists
-        previous ones, separated by commas without spaces; unset or empty means none.
+        ``PORT_CLIENT_SECRET`` is the secret, or ``PORT_CLIENT_SECRET_FILE`` the path of
+        a file that holds it; one line break at the file's end is dropped.
+        ``PORT_CLIENT_SECRET_PREVIOUS`` lists previous ones, separated by commas without
+        spaces; unset or empty means none.
 
         Args:
             options: Those of the class but for the two secrets.
 
         Raises:
-            ConfigurationError: The secret is not set, or something is not valid.
+            ConfigurationError: The secret is not set, is set in both ways, or something
+                is not valid.
         """
         taken = options.keys() & {"secret", "previous_secrets"}
         if taken:
-            del options
-            msg = f"from_env reads {' and '.join(sorted(taken))} from the environment"
-            raise ConfigurationError(msg)
-        found = read_env()
-        if isinstance(found, ConfigurationError):
-            raise found
-        try:
-            return cls(found[0], previous_secrets=found[1], **options)
-        finally:
-            del found  # whoever sees an error sees this frame
+            raise ConfigurationError(
+                f"from_env reads {' and '.join(sorted(taken))} from the environment"
+            )
+        source, secret, previous = read_env()
+        verifier = cls(secret, previous_secrets=previous, **options)
+        from port_webhook._secrets import set_source
+
+        set_source(verifier, source)
+        return verifier
 
     def __repr__(self) -> str:
-        """Show the rules, not the secrets."""
+        """Show the rules, not the secrets; also of one that is only half built."""
+        if not hasattr(self, "_keys"):
+            return "<Verifier that could not be built>"
         return (
             f"<Verifier secrets={len(self._keys)} max_age={self._max_age:g} "
             f"max_future={self._max_future:g} agent={self._agent}>"
@@ -234,7 +306,7 @@ class Verifier:
 
     def check_headers(
         self, headers: Headers, *, received_at: float | datetime | None = None
-    ) -> float:
+    ) -> CheckedHeaders:
         """Check all that can be checked before a body is read.
 
         Args:
@@ -242,9 +314,8 @@ class Verifier:
             received_at: As for `verify`.
 
         Returns:
-            The instant, in seconds since the epoch, that the timestamp was compared
-            with. Pass it on as *received_at*, so that one request has one reading of
-            the clock.
+            The headers, for `verify` or `receive` of this Verifier. By then the
+            timestamp may have become at most 30 s older than ``max_age``.
 
         Raises:
             MissingHeaderError: A header is absent.
@@ -252,16 +323,22 @@ class Verifier:
             TimestampError: The timestamp lies outside the window.
             ConfigurationError: *received_at* is not valid.
         """
-        checked = self._check(headers, received_at)
-        del headers
-        if isinstance(checked, PortWebhookError):
-            self._refuse(checked)
-        return checked[1]
+        signed = None
+        try:
+            now = self._now(received_at)
+            signed = read_headers(headers)
+            check_window(signed[1], now, self._max_age, self._max_future)
+        except BaseException as error:
+            del headers
+            signed = None
+            self._leave(error)
+            raise
+        return CheckedHeaders(signed, self, received_at=received_at is not None)
 
     def verify(
         self,
         body: Body | SignedForms,
-        headers: Headers,
+        headers: Headers | CheckedHeaders,
         *,
         received_at: float | datetime | None = None,
     ) -> Delivery:
@@ -273,7 +350,7 @@ class Verifier:
         Args:
             body: The raw bytes as they arrived, or text, which is taken as UTF-8.
             headers: Any mapping or iterable of pairs, names in any case, text or
-                bytes.
+                bytes; or what `check_headers` returned.
             received_at: When the delivery arrived, if that was not now: seconds
                 since the epoch, or an aware datetime.
 
@@ -287,53 +364,59 @@ class Verifier:
             UnreadableBodyError: *body* is not the raw bytes.
             BodyTooLargeError: *body* is larger than the limit.
             SignatureMismatchError: No signature matches.
+            PayloadError: The agent signed something that is not JSON.
             ReplayError: The request ran before, runs now, or the store failed.
             ConfigurationError: *received_at* is not valid, or the store is
                 asynchronous.
         """
-        if self._replay is not None and self._replay.is_async:
+        delivery = None
+        try:
+            if self._replay is None:
+                delivery = self._judge(body, headers, received_at)
+            else:
+                delivery = self._judge_once(body, headers, received_at)
+            # Asked before the call, because this is the path of every delivery.
+            if (
+                self._on_verified is not None
+                or delivery.secret_index
+                or get_logger().isEnabledFor(DEBUG)
+            ):
+                self._accept(delivery)
+        except BaseException as error:
             del body, headers
-            raise _needs_await()
-        verdict = self._judge(body, headers, received_at)
-        del body, headers
-        if not isinstance(verdict, tuple):
-            self._refuse(verdict)
-        delivery, claim = verdict
-        del verdict
-        if claim is not None:
-            failure = claim.take() or claim.finish(commit=True)
-            if failure is not None:
-                del delivery, claim
-                self._refuse(failure)
-        self._accept(delivery)
+            delivery = None
+            self._leave(error)
+            raise
         return delivery
 
     async def averify(
         self,
         body: Body | SignedForms,
-        headers: Headers,
+        headers: Headers | CheckedHeaders,
         *,
         received_at: float | datetime | None = None,
     ) -> Delivery:
         """Do what `verify` does, and await the replay store."""
-        verdict = self._judge(body, headers, received_at)
-        del body, headers
-        if not isinstance(verdict, tuple):
-            self._refuse(verdict)
-        delivery, claim = verdict
-        del verdict
-        if claim is not None:
-            failure = await claim.atake() or await claim.afinish(commit=True)
-            if failure is not None:
-                del delivery, claim
-                self._refuse(failure)
-        self._accept(delivery)
+        delivery = None
+        try:
+            delivery, claim = self._open(body, headers, received_at)
+            if claim is not None:
+                with _naming_run(delivery):
+                    await claim.atake()
+                    await claim.afinish(commit=True)
+            self._accept(delivery)
+        except BaseException as error:
+            del body, headers
+            delivery = None
+            self._leave(error)
+            raise
         return delivery
 
+    @boundary
     def receive(
         self,
         body: Body | SignedForms,
-        headers: Headers,
+        headers: Headers | CheckedHeaders,
         *,
         received_at: float | datetime | None = None,
     ) -> Reception:
@@ -355,17 +438,21 @@ class Verifier:
         Raises:
             ConfigurationError: The replay store is asynchronous.
         """
-        if self.is_async:
-            del body, headers
-            raise _needs_await()
+        self._require_sync()
+        from port_webhook._reception import Reception
+
         return Reception(
-            lambda: self._judge(body, headers, received_at), self._accept, self.reject
+            lambda: self._open(body, headers, received_at),
+            accept=self._accept,
+            record=self._record,
+            reject=self.reject,
         )
 
+    @boundary
     def areceive(
         self,
         body: Body | SignedForms,
-        headers: Headers,
+        headers: Headers | CheckedHeaders,
         *,
         received_at: float | datetime | None = None,
     ) -> AsyncReception:
@@ -373,20 +460,67 @@ class Verifier:
 
         A synchronous store runs in a thread; a cancelled block releases its claim.
         """
+        from port_webhook._reception import AsyncReception
+
         return AsyncReception(
-            lambda: self._judge(body, headers, received_at), self._accept, self.reject
+            lambda: self._open(body, headers, received_at),
+            accept=self._accept,
+            record=self._record,
+            reject=self.reject,
         )
 
+    @boundary
+    def self_check(self) -> None:
+        """Check at start-up what would else fail with the first delivery.
+
+        The clock must be set, and the replay store must answer: a random key is
+        claimed and released.
+
+        Raises:
+            ConfigurationError: The clock is not set, or the store is asynchronous; see
+                `aself_check`.
+            ReplayStoreError: The store failed; the message says what to do.
+        """
+        self._require_sync("aself_check")
+        self._check_clock()
+        if self._replay is not None:
+            from port_webhook.replay._claims import check_store
+
+            check_store(self._replay)
+
+    @boundary
+    async def aself_check(self) -> None:
+        """Do what `self_check` does, and await the replay store."""
+        self._check_clock()
+        if self._replay is not None:
+            from port_webhook.replay._claims import acheck_store
+
+            await acheck_store(self._replay)
+
+    @boundary
     def reject(self, error: DeliveryError) -> None:
         """Log *error* and call ``on_rejected``, without raising it.
 
         The verifier does this for its own errors. An adapter does it for those that
         it finds itself, such as a body that was truncated.
         """
+        # A hook may hand the error to a tracker, frames and all.
+        clean(error)
+        self._record(error)
+
+    def _record(self, error: DeliveryError) -> None:
         level = _log.ERROR if isinstance(error, ReplayStoreError) else _log.WARNING
-        fields = {**vars(error), "code": error.code, "http_status": error.http_status}
-        message = f"Port delivery refused ({error.code}): {error}"
-        _log.write(level, message, "rejected", **fields)
+        if _log.get_logger().isEnabledFor(level):
+            message = "Port delivery refused (%s): %s"
+            if isinstance(error, DuplicateDeliveryError):
+                message = "Port delivery not run again (%s): %s"
+            fields = {
+                **vars(error),
+                "code": error.code,
+                "http_status": error.http_status,
+            }
+            code, text = error.code, str(error)
+            _log.write(level, message, "rejected", code, text, **fields)
         if self._on_rejected is not None:
             _log.call_hook(self._on_rejected, error)
 
@@ -394,7 +528,6 @@ class Verifier:
         """Log that *delivery* is handed over, and call ``on_verified``."""
         index = delivery.secret_index
         level = _log.INFO if index else _log.DEBUG
-        # Asked first, because this is the path of every delivery.
         if _log.get_logger().isEnabledFor(level):
             message = f"Port delivery verified via {delivery.via}"
             if index:
@@ -403,106 +536,218 @@ class Verifier:
         if self._on_verified is not None:
             _log.call_hook(self._on_verified, delivery)
 
-    def _refuse(self, error: PortWebhookError) -> NoReturn:
-        """Record and raise *error*."""
+    def _leave(self, error: BaseException) -> None:
+        """Clean what leaves a public method, and record it if it is a refusal."""
+        clean(error)
         if isinstance(error, DeliveryError):
-            self.reject(error)
-        raise error
+            self._record(error)
 
-    def _check(
-        self, headers: Headers, received_at: float | datetime | None
-    ) -> tuple[SignedHeaders, float] | PortWebhookError:
-        """Do the cheap half: the grammar of the headers and the window."""
-        now = self._now(received_at)
-        if isinstance(now, ConfigurationError):
-            return now
-        signed = read_headers(headers)
-        if not isinstance(signed, tuple):
-            return signed
-        error = check_window(signed[1], now, self._max_age, self._max_future)
-        return (signed, now) if error is None else error
+    def _judge_once(
+        self,
+        body: Body | SignedForms,
+        headers: Headers | CheckedHeaders,
+        received_at: float | datetime | None,
+    ) -> Delivery:
+        """Verify, claim, and commit at once."""
+        self._require_sync()
+        delivery, claim = self._open(body, headers, received_at)
+        if claim is not None:
+            with _naming_run(delivery):
+                claim.take()
+                claim.finish(commit=True)
+        return delivery
+
+    def _open(
+        self,
+        body: Body | SignedForms,
+        headers: Headers | CheckedHeaders,
+        received_at: float | datetime | None,
+    ) -> tuple[Delivery, Claim | None]:
+        """Verify, and return the claim that is yet to be taken."""
+        delivery = self._judge(body, headers, received_at)
+        return delivery, self._new_claim(delivery, headers, received_at)
 
     def _judge(
         self,
         body: Body | SignedForms,
-        headers: Headers,
+        headers: Headers | CheckedHeaders,
         received_at: float | datetime | None,
-    ) -> Verdict:
-        """Do the whole verification, up to a claim that is yet to be taken."""
-        checked = self._check(headers, received_at)
-        if not isinstance(checked, tuple):
-            return checked
-        (text, timestamp, signatures), now = checked
-        for via, payload in self._forms(body):
-            if not isinstance(payload, bytes):
-                return payload
-            index = match_signature(self._keys, text, signatures, payload)
-            if index is None:
-                continue
-            delivery = Delivery(payload, text, index, via, self)
-            if self._replay is None:
-                return delivery, None
-            # A caller who sets the time may set it again later, so that only the
-            # width of the window bounds how long the request can pass.
-            passes = self._max_age + self._max_future
-            if received_at is None:
-                passes = timestamp + self._max_age - now
-            ttl = passes + _REPLAY_MARGIN
-            return delivery, self._replay.new(delivery.replay_key, ttl)
-        from_kafka = type(body) is SignedForms
-        return SignatureMismatchError(suggest_agent=not (self._agent or from_kafka))
-
-    def _forms(
-        self, body: Body | SignedForms
-    ) -> Iterable[tuple[Via, bytes | VerificationError]]:
-        """Return the texts that may have been signed, the cheapest first.
-
-        An error in place of a text says that there are no more.
-        """
-        if type(body) is SignedForms:
-            return ((body.via, candidate) for candidate in body.candidates)
-        raw = read_body(body, self._max_body_bytes)
-        if self._agent and isinstance(raw, bytes):
-            return self._agent_forms(raw)
-        return (("port", raw),)
-
-    def _agent_forms(
-        self, raw: bytes
-    ) -> Iterator[tuple[Via, bytes | VerificationError]]:
-        """Yield the body as it came, then what Port's agent signs for it."""
-        yield "port", raw
-        if not raw:
-            # A mapping whose result is null is sent as nothing and signed as null.
-            yield "agent", b"null"
-        elif len(raw) > self._agent_max_bytes:
-            yield (
-                "agent",
-                BodyTooLargeError(self._agent_max_bytes, option="agent_max_bytes"),
-            )
+    ) -> Delivery:
+        """Verify everything but the claim."""
+        if type(headers) is CheckedHeaders:
+            stamp, macs = self._use_checked(headers, received_at)
         else:
-            from port_webhook._json import compact
+            # The commonest case first, in place: a function call costs as much.
+            if received_at is None and self._clock is None:
+                now = time.time()
+            else:
+                now = self._now(received_at)
+            stamp, timestamp, macs = read_headers(headers)
+            if not self._min_age <= now - timestamp <= self._max_age:
+                check_window(timestamp, now, self._max_age, self._max_future)
+        via: Via = "port"
+        if type(body) is bytes and len(body) <= self._max_body_bytes:
+            payload = body
+        elif type(body) is SignedForms:
+            return self._judge_forms(body, stamp, macs)
+        else:
+            payload = read_body(body, self._max_body_bytes)
+        index = match_signature(self._keys, stamp, macs, payload)
+        if index is None and self._agent:
+            via = "agent"
+            payload, index = self._match_agent(payload, stamp, macs)
+        if index is None:
+            raise self._mismatch(suggest_agent=not self._agent)
+        return Delivery(payload, stamp, index, via, self._replay_scope, self)
 
-            text = compact(raw)
-            if text is not None and text != raw:
-                yield "agent", text
+    def _use_checked(
+        self, checked: CheckedHeaders, received_at: object
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """Return the timestamp's text and the MACs, if they may still be used."""
+        if checked.owner is not self:
+            raise ConfigurationError("The headers were checked by another Verifier")
+        if received_at is not None:
+            raise ConfigurationError(
+                "received_at belongs to check_headers, which got the headers"
+            )
+        if not checked.received_at:
+            age = round(self._now(None) - checked.timestamp, 6)
+            # Written so that a NaN is refused.
+            if not age < self._max_age + _BODY_DELAY:
+                raise TimestampError(age, self._max_age, self._max_future)
+        return checked.stamp, checked.macs
 
-    def _now(self, received_at: object) -> float | ConfigurationError:
+    def _judge_forms(
+        self, forms: SignedForms, stamp: bytes, macs: Sequence[bytes]
+    ) -> Delivery:
+        """Return the delivery of the candidate that was signed."""
+        for candidate in forms.candidates:
+            index = match_signature(self._keys, stamp, macs, candidate)
+            if index is not None:
+                scope = self._replay_scope
+                return Delivery(candidate, stamp, index, forms.via, scope, self)
+        raise self._mismatch(suggest_agent=False)
+
+    def _mismatch(self, *, suggest_agent: bool) -> SignatureMismatchError:
+        from port_webhook._secrets import source_of
+
+        return SignatureMismatchError(
+            suggest_agent=suggest_agent,
+            secret_source=source_of(self),
+            secrets_tried=len(self._keys),
+        )
+
+    def _match_agent(
+        self, raw: bytes, stamp: bytes, macs: Sequence[bytes]
+    ) -> tuple[bytes, int | None]:
+        """Return what Port's agent signed for *raw*, and the index of its secret.
+
+        It is parsed only after its MAC matched, so that a forger cannot make us parse.
+        """
+        if len(raw) > self._agent_max_bytes:
+            raise BodyTooLargeError(self._agent_max_bytes, option="agent_max_bytes")
+        from port_webhook._json import require_json, strip_white_space
+
+        # A mapping whose result is null is sent as nothing and signed as null.
+        payload = strip_white_space(raw) if raw else b"null"
+        if payload == raw:
+            return raw, None
+        index = match_signature(self._keys, stamp, macs, payload)
+        if index is not None:
+            require_json(payload)
+        return payload, index
+
+    def _new_claim(
+        self,
+        delivery: Delivery,
+        headers: Headers | CheckedHeaders,
+        received_at: float | datetime | None,
+    ) -> Claim | None:
+        """Return the claim of *delivery*, not yet taken; None without a store."""
+        if self._replay is None:
+            return None
+        if received_at is not None or (
+            type(headers) is CheckedHeaders and headers.received_at
+        ):
+            # A caller who sets the time may set it again later, so only the width of
+            # the window bounds how long the request can pass.
+            passes = self._max_age + self._max_future
+        else:
+            signed_at = delivery.timestamp.timestamp()
+            passes = signed_at + self._max_age - self._now(None)
+        ttl = max(passes + _REPLAY_MARGIN, self._replay_ttl)
+        return self._replay.new(delivery.replay_key, ttl)
+
+    def _now(self, received_at: object) -> float:
         """Return the instant to compare with, from the caller or from the clock."""
         if received_at is not None:
             return read_instant(received_at, "received_at")
+        if self._clock is None:
+            return time.time()
         try:
             now = self._clock()
         except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
-            return ConfigurationError(f"clock raised {type(error).__name__}")
+            raise ConfigurationError(f"clock raised {type(error).__name__}")
         return read_instant(now, "clock")
 
+    def _check_clock(self) -> None:
+        if not _EARLIEST < self._now(None) < _LATEST:
+            raise ConfigurationError(
+                "The clock is not set: it says a time before 2020 or after 2100"
+            )
 
-def _needs_await() -> ConfigurationError:
-    return ConfigurationError(
-        "The replay store is asynchronous; use averify or areceive"
-    )
+    def _require_sync(self, instead: str = "averify or areceive") -> None:
+        if self.is_async:
+            raise ConfigurationError(f"The replay store is asynchronous; use {instead}")
+
+    def _decryption_keys(self) -> Sequence[bytes]:
+        """Return the secrets, the current one first, for `decrypt_properties`."""
+        from port_webhook._secrets import recall
+
+        return recall(self)
 
 
+@contextmanager
+def _naming_run(delivery: Delivery) -> Generator[None]:
+    """Let an error of the block tell the run of *delivery*."""
+    try:
+        yield
+    except ReplayError as error:
+        error.run_id = delivery.run_id
+        raise
+
+
+def require_verifier(value: object) -> None:
+    """Refuse what is not a Verifier; passing the secret is a common mistake.
+
+    Raises:
+        ConfigurationError: *value* is something else.
+    """
+    if not isinstance(value, Verifier):
+        raise ConfigurationError(
+            f"verifier must be a Verifier, not {type(value).__name__}"
+        )
+
+
+def _require_window(name: str, value: object) -> float:
+    hint = "to accept an older delivery, pass received_at"
+    return require_seconds(name, value, most=_WEEK, hint=hint)
+
+
+def _warn_of_weak(secrets: Sequence[bytes]) -> None:
+    for secret in secrets:
+        known = hash(secret)
+        if len(secret) < _WEAK_BYTES and known not in _weak_seen:
+            _weak_seen.add(known)
+            _log.write(
+                _log.WARNING,
+                f"A client secret is shorter than {_WEAK_BYTES} bytes: it can be "
+                "guessed from one captured delivery. Port's own are longer.",
+                "weak_secret",
+            )
+
+
+@boundary
 def sign(
     body: bytes | str, secret: str | bytes, *, timestamp: int | None = None
 ) -> dict[str, str]:
@@ -520,35 +765,24 @@ def sign(
         UnreadableBodyError: *body* is neither bytes nor text.
         ConfigurationError: The secret or the timestamp is not valid.
     """
-    headers = _sign(body, secret, timestamp)
-    del body, secret
-    if isinstance(headers, PortWebhookError):
-        raise headers
-    return headers
-
-
-def _sign(
-    body: object, secret: object, timestamp: object
-) -> dict[str, str] | PortWebhookError:
     raw = read_body(body, sys.maxsize)
-    if isinstance(raw, VerificationError):
-        return raw
-    key = read_secret(secret, "secret")
-    if isinstance(key, ConfigurationError):
-        return key
-    stamp = int(time.time()) if timestamp is None else timestamp
+    key = new_key(read_secret(secret, "secret"))
+    stamp: object = int(time.time()) if timestamp is None else timestamp
     text = ""
     if isinstance(stamp, int) and not isinstance(stamp, bool):
         # The bounds come before str(), which refuses a very long integer.
         text = str(stamp) if 0 < stamp < _TIMESTAMP_LIMIT else ""
-    if isinstance(read_timestamp(text), MalformedHeaderError):
-        return ConfigurationError(
+    try:
+        read_timestamp(text)
+    except MalformedHeaderError:
+        raise ConfigurationError(
             "timestamp must be an int of 10 digits (seconds) or 13 (milliseconds)"
         )
-    signature = compute_signature(new_key(key), text, raw)
+    signature = compute_signature(key, text.encode("ascii"), raw)
     return {TIMESTAMP_HEADER: text, SIGNATURE_HEADER: signature.decode("ascii")}
 
 
+@boundary
 def verify(
     body: Body,
     headers: Headers,
@@ -567,8 +801,8 @@ def verify(
         body: The raw bytes as they arrived, or text, which is taken as UTF-8.
         headers: Any mapping or iterable of pairs, names in any case, text or bytes.
         secret: The organisation's client secret.
-        max_age: The oldest timestamp that is accepted, in seconds.
-        max_future: How far ahead a timestamp may lie, in seconds.
+        max_age: The oldest timestamp that is accepted, in seconds; at most 7 days.
+        max_future: How far ahead a timestamp may lie, in seconds; at most 7 days.
         agent: Accept what Port's execution agent forwards, too.
         received_at: When the delivery arrived, if that was not now: seconds since
             the epoch, or an aware datetime.
@@ -581,8 +815,5 @@ def verify(
             came; see `Verifier.verify`.
         ConfigurationError: The secret or an option is not valid.
     """
-    try:
-        verifier = Verifier(secret, max_age=max_age, max_future=max_future, agent=agent)
-        return verifier.verify(body, headers, received_at=received_at)
-    finally:
-        del body, headers, secret  # whoever sees an error sees this frame
+    verifier = Verifier(secret, max_age=max_age, max_future=max_future, agent=agent)
+    return verifier.verify(body, headers, received_at=received_at)

@@ -1,24 +1,18 @@
-"""Secret inputs: values that Port, or your own page, encrypted for the backend.
+"""Decrypt secret inputs: values that Port, or your own page, encrypted for the backend.
 
 Two forms exist (protocol, section 4). Port-managed: AES-256-GCM under the first 32
 bytes of the organisation's client secret. Client-side: a fresh AES-256 key, wrapped
-with RSA-OAEP for the holder of a private key.
-
-Whatever fails, there is one `DecryptionError` with one message, so that nobody learns
-from it which part of a forged value was wrong. As in ``signature``, functions return
-their error, and only a public one that has dropped its names raises. No exception of
-a cryptographic library or of a JSON parser gets out, since the latter's would carry
-the plaintext.
+with RSA-OAEP for the holder of a private key. There is one error for whatever fails.
 """
 
 from __future__ import annotations
 
 import os
-from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
@@ -28,21 +22,38 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from port_webhook._json import parse
-from port_webhook.exceptions import (
-    ConfigurationError,
-    DecryptionError,
-    PayloadError,
-    PortWebhookError,
-)
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError, DecryptionError, PayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from port_webhook.models import Model
 
+    class SecretStr(Protocol):
+        """A secret that is not printed, such as pydantic's."""
+
+        def get_secret_value(self) -> str | bytes: ...
+
+    class Delivery(Protocol):
+        """The part of a delivery that is needed here."""
+
+        def json(self) -> Any: ...
+        def invocation(self) -> Any: ...
+
+    class Verifier(Protocol):
+        """The part of a verifier that is needed here."""
+
+        def _decryption_keys(self) -> Sequence[bytes]: ...
+
+    Secret = str | bytes | SecretStr
+    PrivateKey = Secret | RSAPrivateKey
     Path = str | Sequence[str | int]
-    # Returns the plaintext of the bytes of a value, or None.
-    Opener = Callable[[bytes], bytes | None]
+    # Decrypts the bytes of a value, or raises InvalidTag.
+    Opener = Callable[[bytes], bytes]
+    Steps = tuple[str, ...]
+
+__all__ = ["decrypt_client_side", "decrypt_properties", "decrypt_secret"]
 
 _KEY_BYTES = 32
 _TAG_BYTES = 16
@@ -50,34 +61,36 @@ _SECRET_IV_BYTES = 16
 _CLIENT_SIDE_IV_BYTES = 12
 _OAEP = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 4096
-_MAX_INDEX_DIGITS = 9
-_MAX_INDEX = 10**_MAX_INDEX_DIGITS
 
-# Where a message has its properties, and where it names the encrypted ones.
+# Where a message has its inputs, and where it names the encrypted ones.
 _ENVELOPE = (("payload", "properties"), ("payload", "censoredProperties"))
 _TRIGGER_DATA = (("inputs",), ("action", "encryptedProperties"))
+# Where encrypted envelopes have been published with them (protocol, section 3).
+_CARRIED = ("payload", "entity", "properties")
 
-
-class _Result(NamedTuple):
-    """What was decrypted; a class of its own, since JSON may be anything."""
-
-    value: Any
+_NO_KEYS = "decryption needs a verifier, a client_secret or a private_key"
+_BOTH = "give verifier or client_secret, not both"
+_NO_VERIFIER = "verifier must be a Verifier"
+_NO_MARKS = (
+    "nothing in this body is marked as encrypted; if values are, name them in paths, "
+    "such as ['payload.entity.properties.password']"
+)
 
 
 @overload
 def decrypt_secret(
-    value: str, client_secret: str | bytes, *, as_json: Literal[False] = False
+    value: str, client_secret: Secret, *, as_json: Literal[False] = False
 ) -> str: ...
 @overload
-def decrypt_secret(value: str, client_secret: str | bytes, *, as_json: bool) -> Any: ...
-def decrypt_secret(
-    value: str, client_secret: str | bytes, *, as_json: bool = False
-) -> Any:
+def decrypt_secret(value: str, client_secret: Secret, *, as_json: bool) -> Any: ...
+@boundary
+def decrypt_secret(value: str, client_secret: Secret, *, as_json: bool = False) -> Any:
     """Decrypt a value that Port encrypted (``aes256-gcm``).
 
     Args:
         value: The base64 text that came as the input.
-        client_secret: The organisation's client secret, ASCII, at least 32 bytes.
+        client_secret: The organisation's client secret, ASCII, at least 32 bytes:
+            text, bytes, or an object with ``get_secret_value()``.
         as_json: Parse the plaintext, which is JSON for an input of type object, as
             strict JSON. Nothing in the value says that it is JSON.
 
@@ -86,36 +99,34 @@ def decrypt_secret(
 
     Raises:
         DecryptionError: The value, the secret, or the JSON is not right.
-        ConfigurationError: *client_secret* is neither text nor bytes.
+        ConfigurationError: *client_secret* has the wrong type.
     """
-    result = _decrypt(value, _secret_opener(client_secret), as_json=as_json)
-    del value, client_secret
-    if isinstance(result, PortWebhookError):
-        raise result
-    return result.value
+    openers = _secret_openers([_read_bytes("client_secret", client_secret)])
+    return _decrypt(value, openers, as_json=as_json)
 
 
 @overload
 def decrypt_client_side(
     value: str,
-    private_key: str | bytes | RSAPrivateKey,
+    private_key: PrivateKey,
     *,
-    password: str | bytes | None = None,
+    password: Secret | None = None,
     as_json: Literal[False] = False,
 ) -> str: ...
 @overload
 def decrypt_client_side(
     value: str,
-    private_key: str | bytes | RSAPrivateKey,
+    private_key: PrivateKey,
     *,
-    password: str | bytes | None = None,
+    password: Secret | None = None,
     as_json: bool,
 ) -> Any: ...
+@boundary
 def decrypt_client_side(
     value: str,
-    private_key: str | bytes | RSAPrivateKey,
+    private_key: PrivateKey,
     *,
-    password: str | bytes | None = None,
+    password: Secret | None = None,
     as_json: bool = False,
 ) -> Any:
     """Decrypt a value that was encrypted for your key before Port saw it.
@@ -125,11 +136,10 @@ def decrypt_client_side(
 
     Args:
         value: The base64 text that came as the input.
-        private_key: The RSA key, 2048 to 4096 bits: PEM text or bytes, or a key
-            object of ``cryptography``.
-        password: What the PEM is encrypted with, if it is.
-        as_json: Parse the plaintext, which is JSON for an input of type object, as
-            strict JSON.
+        private_key: The RSA key, 2048 to 4096 bits: PEM, as a secret is passed, or a
+            key object of ``cryptography``.
+        password: The password of the PEM, if it has one.
+        as_json: As for `decrypt_secret`.
 
     Returns:
         The plaintext, or what it holds with *as_json*.
@@ -139,327 +149,267 @@ def decrypt_client_side(
         ConfigurationError: *private_key* or *password* has the wrong type.
     """
     opener = _client_side_opener(private_key, password)
-    result = _decrypt(value, opener, as_json=as_json)
-    del value, private_key, password, opener
-    if isinstance(result, PortWebhookError):
-        raise result
-    return result.value
+    return _decrypt(value, [opener], as_json=as_json)
 
 
 @overload
 def decrypt_properties(
-    invocation: Model | dict[str, Any],
+    invocation: Model | Delivery | dict[str, Any],
     *,
-    client_secret: str | bytes | None = None,
-    private_key: str | bytes | RSAPrivateKey | None = None,
-    password: str | bytes | None = None,
+    client_secret: Secret | Sequence[Secret] | None = None,
+    private_key: PrivateKey | None = None,
+    password: Secret | None = None,
     as_json: Iterable[str] = (),
+    plaintext: Iterable[str] = (),
+    verifier: Verifier | None = None,
 ) -> dict[str, Any]: ...
 @overload
 def decrypt_properties(
-    invocation: Model | dict[str, Any] | list[Any],
+    invocation: Model | Delivery | dict[str, Any] | list[Any],
     *,
     paths: Iterable[Path],
-    client_secret: str | bytes | None = None,
-    private_key: str | bytes | RSAPrivateKey | None = None,
-    password: str | bytes | None = None,
+    client_secret: Secret | Sequence[Secret] | None = None,
+    private_key: PrivateKey | None = None,
+    password: Secret | None = None,
     as_json: Iterable[Path] = (),
+    plaintext: Iterable[Path] = (),
+    verifier: Verifier | None = None,
 ) -> Any: ...
+@boundary
 def decrypt_properties(
-    invocation: Model | dict[str, Any] | list[Any],
+    invocation: Model | Delivery | dict[str, Any] | list[Any],
     *,
     paths: Iterable[Path] | None = None,
-    client_secret: str | bytes | None = None,
-    private_key: str | bytes | RSAPrivateKey | None = None,
-    password: str | bytes | None = None,
+    client_secret: Secret | Sequence[Secret] | None = None,
+    private_key: PrivateKey | None = None,
+    password: Secret | None = None,
     as_json: Iterable[Path] = (),
+    plaintext: Iterable[Path] = (),
+    verifier: Verifier | None = None,
 ) -> Any:
     """Decrypt the secret inputs of a whole invocation.
 
-    Port names them in ``action.encryptedProperties`` of trigger data and in
-    ``payload.censoredProperties`` of an envelope; which of these it is, a model says
-    by its type, and a body by its structure. In a custom body nothing marks them, so
-    that you name them by path. A null, on the way to a value or in its place, is an
-    input that nobody filled in, and stays.
+    Port names them in ``action.encryptedProperties`` of trigger data, and in
+    ``payload.censoredProperties`` of an envelope, whose entity may carry them. In any
+    other body, name them by path. Null stays; of a list, each element is decrypted.
 
     Args:
-        invocation: A model, or a body that was parsed.
-        paths: Where values stand, counted from the top of the body, such as
-            ``payload.servers.0.password``; a sequence of keys and indices where a
-            key holds a dot.
-        client_secret: For values that Port encrypted.
-        private_key: For values that were encrypted before Port saw them. With both,
-            each value is tried with the client secret first.
-        password: What the PEM of the private key is encrypted with, if it is.
+        invocation: A delivery, a model, or a body that was parsed.
+        paths: Where values stand in the body: ``servers.0.password``, or
+            ``servers.*.password`` for every index; a tuple where a key holds a dot.
+        client_secret: For values that Port encrypted. Several are tried in order;
+            one that is too short for a key is skipped.
+        private_key: For values that were encrypted before Port saw them; tried last.
+        password: The password of the private key's PEM, if it has one.
         as_json: Those names, or paths, whose plaintext is JSON and is to be parsed.
+        plaintext: Those names, or paths, that are decrypted already, for example by
+            the agent's ``fieldsToDecryptPaths``. Their values stay as they came.
+        verifier: Use its secrets instead of *client_secret*.
 
     Returns:
-        A copy: of all properties, those named by Port decrypted; or with *paths* of
-        the whole body, those at the paths decrypted.
+        A copy: of all inputs, or with *paths* of the whole body.
 
     Raises:
-        DecryptionError: A value that is named cannot be decrypted, or a path leads
-            nowhere.
-        ConfigurationError: An argument has the wrong type; neither a secret nor a
-            key is given; or the body is a custom one and *paths* is not given.
+        DecryptionError: A value that is named cannot be decrypted, a path leads
+            nowhere, or no secret can be a key.
+        ConfigurationError: An argument has the wrong type; there is no secret and no
+            key; or without *paths*, nothing in the body is marked as encrypted.
+        PayloadError: The delivery is not strict JSON.
     """
-    openers: list[Opener | PortWebhookError] = []
-    if client_secret is not None:
-        openers.append(_secret_opener(client_secret))
-    if private_key is not None:
-        openers.append(_client_side_opener(private_key, password))
-    del client_secret, private_key, password
-    result = _decrypt_document(invocation, paths, openers, as_json)
-    del invocation, openers
-    if isinstance(result, PortWebhookError):
-        raise result
-    return result.value
-
-
-def _decrypt(
-    value: object, opener: Opener | PortWebhookError, *, as_json: bool
-) -> _Result | PortWebhookError:
-    """Decrypt one value, unless *opener* is an error already."""
-    if isinstance(opener, PortWebhookError):
-        return opener
-    return _try(value, [opener], as_json=as_json)
-
-
-def _try(
-    value: object, openers: list[Opener], *, as_json: bool
-) -> _Result | DecryptionError:
-    """Decrypt one value with the first of *openers* that fits."""
-    raw = _read_base64(value)
-    if raw is None:
-        return DecryptionError()
-    for opener in openers:
-        plaintext = opener(raw)
-        if plaintext is not None:
-            return _read_plaintext(plaintext, as_json=as_json)
-    return DecryptionError()
-
-
-def _read_base64(value: object) -> bytes | None:
-    """Decode canonical base64: there is one spelling for each sequence of bytes."""
-    if not isinstance(value, str):
-        return None
-    try:
-        text = str.encode(value, "ascii")
-        raw = a2b_base64(text, strict_mode=True)
-    except (UnicodeEncodeError, Base64Error):
-        return None
-    # Strict mode lets the unused bits of the last character be anything.
-    return raw if b2a_base64(raw, newline=False) == text else None
-
-
-def _read_plaintext(plaintext: bytes, *, as_json: bool) -> _Result | DecryptionError:
-    if as_json:
-        document = parse(plaintext)
-        failed = isinstance(document, PayloadError)
-        return DecryptionError() if failed else _Result(document)
-    try:
-        return _Result(plaintext.decode("utf-8"))
-    except UnicodeDecodeError:
-        return DecryptionError()
-
-
-def _open_gcm(key: bytes, iv: bytes, sealed: bytes) -> bytes | None:
-    """Decrypt a ciphertext and its tag; there is no associated data."""
-    try:
-        return AESGCM(key).decrypt(iv, sealed, None)
-    except InvalidTag:
-        return None
-
-
-def _secret_opener(secret: object) -> Opener | PortWebhookError:
-    """Check a client secret and return what opens values with it."""
-    if not isinstance(secret, str | bytes):
-        return ConfigurationError(
-            f"client_secret must be text or bytes, not {type(secret).__name__}"
-        )
-    text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
-    if not text.isascii() or len(text) < _KEY_BYTES:
-        return DecryptionError()
-    key = text[:_KEY_BYTES].encode("ascii")
-
-    def opener(raw: bytes) -> bytes | None:
-        if len(raw) < _SECRET_IV_BYTES + _TAG_BYTES:
-            return None
-        return _open_gcm(key, raw[:_SECRET_IV_BYTES], raw[_SECRET_IV_BYTES:])
-
-    return opener
-
-
-def _client_side_opener(
-    private_key: object, password: object
-) -> Opener | PortWebhookError:
-    """Check a private key and return what opens values with it."""
-    key = _load_private_key(private_key, password)
-    if isinstance(key, PortWebhookError):
-        return key
-    if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
-        return DecryptionError()
-    wrapped_end = _CLIENT_SIDE_IV_BYTES + (key.key_size + 7) // 8
-
-    def opener(raw: bytes) -> bytes | None:
-        if len(raw) < wrapped_end + _TAG_BYTES:
-            return None
-        try:
-            aes_key = key.decrypt(raw[_CLIENT_SIDE_IV_BYTES:wrapped_end], _OAEP)
-        except Exception:  # noqa: BLE001  # a key object may be somebody's own
-            aes_key = b""
-        if len(aes_key) != _KEY_BYTES:
-            # A random key fails below, as late as a changed ciphertext does: the
-            # time taken must not tell whether the wrapping was right (RFC 8017,
-            # section 7.1.2).
-            aes_key = os.urandom(_KEY_BYTES)
-        return _open_gcm(aes_key, raw[:_CLIENT_SIDE_IV_BYTES], raw[wrapped_end:])
-
-    return opener
-
-
-def _load_private_key(
-    private_key: object, password: object
-) -> RSAPrivateKey | PortWebhookError:
-    if password is not None and not isinstance(password, str | bytes):
-        return ConfigurationError("password must be text or bytes")
-    if isinstance(private_key, RSAPrivateKey):
-        return private_key
-    if not isinstance(private_key, str | bytes):
-        return ConfigurationError(
-            "private_key must be PEM text or bytes, or an RSA key object, "
-            f"not {type(private_key).__name__}"
-        )
-    try:
-        pem = private_key.encode() if isinstance(private_key, str) else private_key
-        phrase = password.encode() if isinstance(password, str) else password
-        key = load_pem_private_key(pem, phrase)
-    except (TypeError, ValueError, UnsupportedAlgorithm):
-        # TypeError: a password is missing, or given for a key that has none.
-        return DecryptionError()
-    return key if isinstance(key, RSAPrivateKey) else DecryptionError()
-
-
-def _decrypt_document(
-    invocation: object,
-    paths: object,
-    openers: list[Opener | PortWebhookError],
-    as_json: object,
-) -> _Result | PortWebhookError:
-    """Decrypt the named values, or those at *paths*, in a copy of *invocation*."""
-    ready = _check_openers(openers)
-    if isinstance(ready, PortWebhookError):
-        return ready
+    openers = _load_openers(client_secret, verifier, private_key, password)
     body = _copy(invocation)
-    if isinstance(body, ConfigurationError):
-        return body
-    parsed = _read_paths("as_json", as_json, whole=paths is None)
-    if isinstance(parsed, ConfigurationError):
-        return parsed
-    places: dict[tuple[str, ...], None] | PortWebhookError
+    by_name = paths is None
     if paths is None:
-        named = _find_named(invocation, body.value)
-        if isinstance(named, PortWebhookError):
-            return named
-        body, places = named
+        body, wanted = _find_marked(invocation, body)
     else:
-        places = _read_paths("paths", paths)
-    if isinstance(places, PortWebhookError):
-        return places
-    for place in places:
-        error = _decrypt_at(body.value, place, ready, as_json=place in parsed)
-        if error is not None:
-            return error
+        wanted = _read_paths("paths", paths)
+    parsed = _find_places(body, _read_paths("as_json", as_json, by_name=by_name))
+    done = _find_places(body, _read_paths("plaintext", plaintext, by_name=by_name))
+    for place, (holder, key) in _find_places(body, wanted, strict=True).items():
+        if place not in done and holder[key] is not None:
+            holder[key] = _decrypt(holder[key], openers, as_json=place in parsed)
     return body
 
 
-def _check_openers(
-    openers: list[Opener | PortWebhookError],
-) -> list[Opener] | PortWebhookError:
-    """Return the openers if there are any and none of them is an error."""
-    ready: list[Opener] = []
+def _decrypt(value: object, openers: list[Opener], *, as_json: bool) -> Any:
+    """Decrypt one value with the first of *openers* that fits."""
+    raw = _read_base64(value)
     for opener in openers:
-        if isinstance(opener, PortWebhookError):
-            return opener
-        ready.append(opener)
-    if not ready:
-        return ConfigurationError("decryption needs a client_secret or a private_key")
-    return ready
+        try:
+            plaintext = opener(raw)
+        except InvalidTag:
+            continue
+        try:
+            return parse(plaintext) if as_json else plaintext.decode("utf-8")
+        except (PayloadError, UnicodeDecodeError):
+            break
+    raise DecryptionError
 
 
-def _copy(
-    invocation: Any,
-) -> _Result | ConfigurationError:
+def _read_base64(value: object) -> bytes:
+    """Decode canonical base64: there is one spelling for each sequence of bytes."""
+    try:
+        text = str.encode(cast("str", value), "ascii")
+        raw = a2b_base64(text, strict_mode=True)
+    except (TypeError, ValueError):
+        raise DecryptionError
+    # Strict mode lets the unused bits of the last character be anything.
+    if b2a_base64(raw, newline=False) != text:
+        raise DecryptionError
+    return raw
+
+
+def _read_bytes(name: str, value: Any, kinds: str = "text or bytes") -> bytes:
+    """Return a secret, a PEM or a password as bytes."""
+    try:
+        plain = isinstance(value, str | bytes)
+        found: Any = value if plain else value.get_secret_value()
+        if isinstance(found, str):
+            # A lone surrogate fits no key, as any other character beyond ASCII.
+            return str.encode(found, "utf-8", "surrogatepass")
+        return bytes.__getitem__(found, slice(None))
+    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+        msg = f"{name} must be {kinds}, not {type(value).__name__}"
+        raise ConfigurationError(msg)
+
+
+def _load_openers(
+    client_secret: Any, verifier: Any, private_key: object, password: object
+) -> list[Opener]:
+    """Return an opener for each secret that can be a key, and for the private key."""
+    secrets: list[bytes] = []
+    if verifier is not None:
+        if client_secret is not None:
+            raise ConfigurationError(_BOTH)
+        try:
+            secrets = [*verifier._decryption_keys()]  # noqa: SLF001  # the protocol
+        except Exception:  # noqa: BLE001  # a foreign object may raise anything
+            raise ConfigurationError(_NO_VERIFIER)
+    elif client_secret is not None:
+        kind = cast("type[object]", type(client_secret))
+        several = issubclass(kind, Sequence) and not issubclass(kind, str | bytes)
+        listed: Sequence[object] = client_secret if several else [client_secret]
+        secrets = [_read_bytes("client_secret", secret) for secret in listed]
+    if not secrets and private_key is None:
+        raise ConfigurationError(_NO_KEYS)
+    openers = _secret_openers(secrets)
+    if private_key is not None:
+        openers.append(_client_side_opener(private_key, password))
+    if not openers:
+        raise DecryptionError
+    return openers
+
+
+def _secret_openers(secrets: list[bytes]) -> list[Opener]:
+    return [
+        partial(_open_secret, secret[:_KEY_BYTES])
+        for secret in secrets
+        if secret.isascii() and len(secret) >= _KEY_BYTES
+    ]
+
+
+def _open_secret(key: bytes, raw: bytes) -> bytes:
+    if len(raw) < _SECRET_IV_BYTES + _TAG_BYTES:
+        raise InvalidTag
+    return AESGCM(key).decrypt(raw[:_SECRET_IV_BYTES], raw[_SECRET_IV_BYTES:], None)
+
+
+def _client_side_opener(private_key: object, password: object) -> Opener:
+    """Load a private key and check it."""
+    phrase = None if password is None else _read_bytes("password", password)
+    key: object = private_key
+    if not isinstance(key, RSAPrivateKey):
+        kinds = "PEM text or bytes, or an RSA key object"
+        pem = _read_bytes("private_key", private_key, kinds)
+        try:
+            key = load_pem_private_key(pem, phrase)
+        except (TypeError, ValueError, UnsupportedAlgorithm):
+            # TypeError: a password is missing, or given for a key that has none.
+            raise DecryptionError
+    if isinstance(key, RSAPrivateKey) and (
+        _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS
+    ):
+        return partial(_open_client_side, key)
+    raise DecryptionError
+
+
+def _open_client_side(key: RSAPrivateKey, raw: bytes) -> bytes:
+    wrapped_end = _CLIENT_SIDE_IV_BYTES + (key.key_size + 7) // 8
+    if len(raw) < wrapped_end + _TAG_BYTES:
+        raise InvalidTag
+    try:
+        aes_key = key.decrypt(raw[_CLIENT_SIDE_IV_BYTES:wrapped_end], _OAEP)
+    except Exception:  # noqa: BLE001  # a key object may be somebody's own
+        aes_key = b""
+    if len(aes_key) != _KEY_BYTES:
+        # A random key fails below, as late as a changed ciphertext does: the time
+        # taken must not tell whether the wrapping was right (RFC 8017, section 7.1.2).
+        aes_key = os.urandom(_KEY_BYTES)
+    return AESGCM(aes_key).decrypt(raw[:_CLIENT_SIDE_IV_BYTES], raw[wrapped_end:], None)
+
+
+def _copy(invocation: Any) -> Any:
     """Copy the body of *invocation*."""
     try:
         if isinstance(invocation, dict | list):
-            return _Result(deepcopy(cast("Any", invocation)))
-        return _Result(invocation.to_dict())
-    except Exception:  # noqa: BLE001  # whatever a foreign object raises
-        return ConfigurationError(
-            "invocation must be a model of port_webhook, or JSON that was parsed"
-        )
+            return deepcopy(cast("Any", invocation))
+        # Nothing else that has a body has this method too.
+        if hasattr(invocation, "invocation"):
+            return invocation.json()
+        return invocation.to_dict()
+    except PayloadError:
+        raise
+    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+        msg = "invocation must be a delivery, a model of port_webhook, or parsed JSON"
+        raise ConfigurationError(msg)
 
 
-def _read_paths(
-    name: str, paths: object, *, whole: bool = False
-) -> dict[tuple[str, ...], None] | ConfigurationError:
-    """Take each path apart, unless it is the *whole* of a name.
-
-    Returns:
-        The steps of each path, in order and without repetition.
-    """
-    problem = ConfigurationError(
-        f"{name} must be an iterable of paths, such as ['payload.password']"
-    )
+def _read_paths(name: str, paths: object, *, by_name: bool = False) -> list[Steps]:
+    """Split each path into its steps; a name is one step, whatever it holds."""
+    example = "['password']" if by_name else "['payload.password']"
+    problem = ConfigurationError(f"{name} must be an iterable, such as {example}")
     if isinstance(paths, str | bytes) or not isinstance(paths, Iterable):
-        return problem
-    found: dict[tuple[str, ...], None] = {}
+        raise problem
+    found: list[Steps] = []
     for path in cast("Iterable[object]", paths):
         steps: list[object] = []
         if isinstance(path, str):
-            steps = [path] if whole else [*path.split(".")]
+            steps = [path] if by_name else [*path.split(".")]
         elif isinstance(path, Sequence) and not isinstance(path, bytes):
             steps = [*cast("Sequence[object]", path)]
         # An index beyond any body is no index; str() refuses a very long one.
         if not steps or not all(
-            isinstance(step, str) or (type(step) is int and 0 <= step < _MAX_INDEX)
+            isinstance(step, str) or (type(step) is int and 0 <= step < 10**9)
             for step in steps
         ):
-            return problem
-        found[tuple(f"{step}" for step in steps)] = None
+            raise problem
+        found.append(tuple(f"{step}" for step in steps))
     return found
 
 
-def _find_named(
-    invocation: object,
-    body: Any,
-) -> tuple[_Result, dict[tuple[str, ...], None]] | PortWebhookError:
-    """Find the properties of a known shape, and the names of the encrypted ones."""
-    places = _find_places(invocation, body)
-    if places is None:
-        return ConfigurationError(
-            "nothing in this body says which values are encrypted; name them in paths"
-        )
-    properties: Any = _get(body, places[0])
-    names: Any = _get(body, places[1])
-    properties = {} if properties is None else properties
-    names = [] if names is None else names
-    if not isinstance(properties, dict) or not isinstance(names, list):
-        return DecryptionError()
-    found: dict[tuple[str, ...], None] = {}
+def _find_marked(invocation: object, body: Any) -> tuple[dict[str, Any], list[Steps]]:
+    """Return the inputs of *body*, and where in them the encrypted ones stand."""
+    shape = _find_shape(invocation, body)
+    names: Any = _get(body, shape[1]) if shape is not None else None
+    if shape is None or names is None or names == []:
+        raise ConfigurationError(_NO_MARKS)
+    inputs: Any = _get(body, shape[0])
+    inputs = {} if inputs is None else inputs
+    carried: Any = _get(body, _CARRIED) if shape is _ENVELOPE else None
+    if not isinstance(inputs, dict) or not isinstance(names, list):
+        raise DecryptionError
+    wanted: list[Steps] = []
     for name in cast("list[object]", names):
         if not isinstance(name, str):
-            return DecryptionError()
-        if name in properties:
-            found[(name,)] = None
-    return _Result(cast("Any", properties)), found
+            raise DecryptionError
+        if name not in inputs and isinstance(carried, dict) and name in carried:
+            inputs[name] = carried[name]
+        if name in inputs:
+            wanted.append((name,))
+    return cast("dict[str, Any]", inputs), wanted
 
 
-def _find_places(
-    invocation: object,
-    body: Any,
-) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def _find_shape(invocation: object, body: Any) -> tuple[Steps, Steps] | None:
     """Tell by the type of *invocation*, or by its structure, where to look."""
     from port_webhook.models import ActionInvocation, TriggerData, WorkflowNodeRun
     from port_webhook.models._shapes import recognise
@@ -476,49 +426,57 @@ def _find_places(
         or "censoredProperties" in payload
     ):
         return _ENVELOPE
-    partial = isinstance(body, dict) and "inputs" in body and "trigger" in body
-    return _TRIGGER_DATA if partial else None
+    partial_data = isinstance(body, dict) and "inputs" in body and "trigger" in body
+    return _TRIGGER_DATA if partial_data else None
 
 
-def _get(body: Any, place: tuple[str, ...]) -> Any:
+def _get(body: Any, place: Steps) -> Any:
     """Return what stands at *place*; None if nothing does."""
     for key in place:
         body = cast("dict[str, Any]", body).get(key) if isinstance(body, dict) else None
     return body
 
 
-def _decrypt_at(
-    body: Any,
-    place: tuple[str, ...],
-    openers: list[Opener],
-    *,
-    as_json: bool,
-) -> DecryptionError | None:
-    """Decrypt the value at *place* where it stands."""
-    holder: Any = None
-    key: str | int | None = None
-    value = body
-    for step in place:
-        if value is None:
-            return None
-        holder, key = value, _find_key(value, step)
-        if key is None:
-            return DecryptionError()
+def _find_places(
+    body: Any, paths: list[Steps], *, strict: bool = False
+) -> dict[object, tuple[Any, str | int]]:
+    """Return the holder and the key of each value that *paths* lead to.
+
+    They stand under the identity of the place, so that two paths to it count once.
+    """
+    return {
+        (id(holder), key): (holder, key)
+        for path in paths
+        for holder, key in _follow(body, path, strict=strict)
+    }
+
+
+def _follow(
+    holder: Any, path: Sequence[str], *, strict: bool
+) -> Iterator[tuple[Any, str | int]]:
+    step, *rest = path
+    for key in _find_keys(holder, step, strict=strict):
         value = holder[key]
-    if value is None:
-        return None
-    result = _try(value, openers, as_json=as_json)
-    if isinstance(result, DecryptionError):
-        return result
-    holder[key] = result.value
-    return None
+        if rest:
+            yield from _follow(value, rest, strict=strict)
+        elif isinstance(value, list):
+            for index in range(len(cast("list[object]", value))):
+                yield value, index
+        else:
+            yield holder, key
 
 
-def _find_key(holder: object, step: str) -> str | int | None:
-    """Return the key or the index that *step* means in *holder*, if it has it."""
-    if isinstance(holder, dict):
-        return step if step in holder else None
-    if isinstance(holder, list) and step.isascii() and step.isdecimal():
-        index = int(step) if len(step) <= _MAX_INDEX_DIGITS else _MAX_INDEX
-        return index if index < len(cast("list[object]", holder)) else None
-    return None
+def _find_keys(holder: Any, step: str, *, strict: bool) -> Sequence[str | int]:
+    """Return the keys, or the indices, that *step* means in *holder*."""
+    if isinstance(holder, dict) and step in holder:
+        return (step,)
+    if isinstance(holder, list):
+        size = len(cast("list[object]", holder))
+        if step == "*":
+            return range(size)
+        digits = step.isascii() and step.isdecimal() and len(step) <= len(f"{size}")
+        if digits and int(step) < size:
+            return (int(step),)
+    if strict and holder is not None:
+        raise DecryptionError
+    return ()

@@ -179,7 +179,7 @@ def make_wsgi() -> Callable[..., Iterable[bytes]]:
             return answer
         status = 200
         if environ["PATH_INFO"] != "/plain":
-            status = handle(environ["port_webhook._delivery"])
+            status = handle(environ["port_webhook.delivery"])
         length = ("Content-Length", str(len(HANDLED)))
         start_response(f"{status} Its Phrase", [length])
         return [HANDLED]

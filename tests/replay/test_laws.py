@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -16,15 +15,19 @@ FOREVER = [float("inf"), 1e300, 10**400]
 
 
 def test_of_eight_threads_one_claims_each_key(world):
-    store, won = world.store, []
-    start = threading.Barrier(8)
+    won = []
+    together = threading.Barrier(8)
 
     def run(owner):
-        start.wait()
         try:
             for key in RACE_KEYS:
-                if store.claim(key, owner, RACE_LEASE) == "claimed":
-                    won.append(key)  # noqa: PERF401  # seen by all threads at once
+                # They meet before each key, so that each is contested.
+                together.wait()
+                if world.store.claim(key, owner, RACE_LEASE) == "claimed":
+                    won.append(key)
+        except BaseException:
+            together.abort()
+            raise
         finally:
             world.leave_thread()
 
@@ -33,12 +36,11 @@ def test_of_eight_threads_one_claims_each_key(world):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(won) == RACE_KEYS
+    assert won == RACE_KEYS
 
 
 def test_of_four_processes_one_claims_each_key(shared_world):
-    won = [key for keys in shared_world.race(4) for key in keys]
-    assert sorted(won) == RACE_KEYS
+    assert shared_world.race(4) == [1] * len(RACE_KEYS)
 
 
 def test_a_held_key_is_in_progress_for_others_and_for_its_owner(world):
@@ -199,26 +201,24 @@ def test_a_full_store_refuses_new_keys_and_keeps_the_others(limited_world):
     assert store.commit("before", "a", 600) is True
 
 
-def test_an_unreachable_server_is_an_error_within_the_timeouts(shared_world):
-    store = shared_world.unreachable()
-    _fails_soon(shared_world, store)
+def test_an_unreachable_server_is_an_error(shared_world):
+    _fails(shared_world.unreachable())
 
 
-def test_a_silent_server_is_an_error_within_the_timeouts(shared_world):
+def test_a_silent_server_is_an_error_after_the_timeout(shared_world):
     with shared_world.silent() as store:
-        _fails_soon(shared_world, store)
+        _fails(store)
 
 
-def _fails_soon(world, store):
+def _fails(store):
+    """Without the timeouts of the client these calls would never return."""
     for step in (
         lambda: store.claim(KEY, "a", 600),
         lambda: store.commit(KEY, "a", 600),
         lambda: store.release(KEY, "a"),
     ):
-        began = time.monotonic()
         with pytest.raises(Exception) as caught:
             step()
-        assert time.monotonic() - began < world.patience
         assert not isinstance(caught.value, AssertionError)
 
 

@@ -52,12 +52,13 @@ def test_no_module_loads_a_client_library_or_another_store(module):
         others.remove("django")
     assert not others & set(loaded)
     own = {name for name in loaded if name.startswith("port_webhook.replay.")}
-    expected = {"port_webhook.replay._values", f"port_webhook.replay{module}"}
+    expected = {f"port_webhook.replay{name}" for name in ("._protocols", "._values")}
+    expected.add(f"port_webhook.replay{module}")
     if module == ".django.apps":
         expected.add("port_webhook.replay.django")
     assert own <= expected
     if not module:
-        assert not own
+        assert own == {"port_webhook.replay._protocols"}
         assert "logging" not in loaded
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .servers import DynamoDBServer, PostgresServer, RedisServer
 
-# Bounded to a tenth of a second, but a busy machine may take its time.
+# Seconds until a client gives up on a server that does not answer.
 SLOW = 0.1
 
 
@@ -37,8 +37,6 @@ class World:
     """A store whose expiry follows a clock that is passed in."""
 
     spec: dict[str, Any]
-    # Seconds until an unreachable, or silent, server must have been given up.
-    patience = 10.0
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -77,8 +75,11 @@ class World:
         """Yield a store that has room for few keys more, or for none."""
         raise NotImplementedError
 
-    def race(self, processes: int) -> list[list[str]]:
-        """Return the keys that each of several processes has won."""
+    def race(self, processes: int) -> list[int]:
+        """Return how many of several processes won each key.
+
+        They meet before each key, so that each is contested.
+        """
         command = [sys.executable, str(Path(stores.__file__)), json.dumps(self.spec)]
         with contextlib.ExitStack() as stack:
             racers = [
@@ -94,13 +95,22 @@ class World:
             ]
             for racer in racers:
                 stack.callback(racer.kill)
-                assert racer.stdout is not None
-                assert racer.stdout.readline() == "ready\n"
+                assert _read(racer) == "ready"
+            wins = []
+            for _ in stores.RACE_KEYS:
+                for racer in racers:
+                    assert racer.stdin is not None
+                    racer.stdin.write("go\n")
+                    racer.stdin.flush()
+                wins.append(sum(int(_read(racer)) for racer in racers))
             for racer in racers:
-                assert racer.stdin is not None
-                racer.stdin.write("go\n")
-                racer.stdin.flush()
-            return [json.loads(racer.communicate(timeout=120)[0]) for racer in racers]
+                racer.communicate(timeout=120)
+            return wins
+
+
+def _read(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 @contextlib.contextmanager

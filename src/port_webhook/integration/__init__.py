@@ -6,9 +6,22 @@ The request life cycle, the arguments of a decorator, bodies, ASGI, and paths; s
 
 from __future__ import annotations
 
-from port_webhook.integration._asgi import answer, serve
-from port_webhook.integration._body import check_body, collect, declared_length
-from port_webhook.integration._endpoint import Endpoint, check_verifier, decorate
+from port_webhook._verifier import SignedForms
+from port_webhook.integration._asgi import answer, join_header, serve
+from port_webhook.integration._body import (
+    check_body,
+    check_media,
+    check_method,
+    collect,
+    declared_length,
+)
+from port_webhook.integration._endpoint import (
+    Endpoint,
+    check_view,
+    decorate,
+    hide_delivery,
+    require_verifier,
+)
 from port_webhook.integration._lifecycle import (
     DELIVERY_KEY,
     abegin,
@@ -25,18 +38,24 @@ __all__ = [
     "DELIVERY_KEY",
     "Endpoint",
     "PathPrefixes",
+    "SignedForms",
     "abegin",
     "aend",
     "ahandle",
     "answer",
     "begin",
     "check_body",
-    "check_verifier",
+    "check_media",
+    "check_method",
+    "check_view",
     "collect",
     "declared_length",
     "decorate",
     "end",
     "handle",
+    "hide_delivery",
+    "join_header",
+    "require_verifier",
     "reusable",
     "serve",
 ]

@@ -1,9 +1,9 @@
-"""What the adapters on ASGI share: one HTTP request, from its body to its answer.
+"""One HTTP request on ASGI, from its body to its response.
 
 `serve` reads and verifies the body, hands exactly the signed payload to the
-application, and ends the replay claim when the answer starts, before any of it is
+application, and ends the replay claim when the response starts, before any of it is
 sent: a store that fails can still turn it into a 503, and background tasks, which run
-after the answer, run after the commit.
+after the response, run after the commit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import DeliveryError, UnreadableBodyError
-from port_webhook.integration._body import collect
+from port_webhook.integration._body import check_media, collect
 from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         AsyncGenerator,
         Awaitable,
         Callable,
+        Iterable,
         MutableMapping,
     )
 
@@ -32,11 +34,15 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+    RawHeaders = list[tuple[bytes, bytes]]
+
+__all__ = ["answer", "join_header", "serve"]
 
 _CONTENT_LENGTH = b"content-length"
 _FRAMING = (_CONTENT_LENGTH, b"transfer-encoding")
 
 
+@boundary
 async def serve(
     app: Application,
     verifier: Verifier,
@@ -45,72 +51,82 @@ async def serve(
     send: Send,
     *,
     body_of: Callable[[DeliveryError], bytes],
-) -> DeliveryError | None:
-    """Verify one request, and let *app* answer it.
+    refuse: Callable[[DeliveryError], Awaitable[None]],
+) -> None:
+    """Verify one request, and let *app* respond to it.
 
     The application gets a scope of its own, with the delivery in its state and under
     `DELIVERY_KEY`. It receives the payload as one message, then what the server says.
 
     Args:
         app: Called if the request is verified. What it raises is its own and goes
-            through, except for a `PayloadError`, which is an answer.
+            through, except for a `PayloadError`, which becomes a response.
         verifier: The verifier of this request.
         scope: As the server passed it; it is not changed.
         receive: As the server passed it.
         send: As the server passed it.
-        body_of: Makes the body of an error's answer.
-
-    Returns:
-        The error to answer with; None if there is nothing left to send.
+        body_of: Makes the body of an error's response.
+        refuse: Responds to a refused request; nothing was sent before. It is not
+            called for a client that is gone.
     """
-    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    headers: RawHeaders = [
+        (bytes(name), bytes(value)) for name, value in scope["headers"]
+    ]
     gone = False
 
-    async def read(limit: int) -> bytes | DeliveryError:
+    async def read(limit: int) -> bytes:
         nonlocal gone
+        check_media(
+            join_header(headers, b"content-type"),
+            join_header(headers, b"content-encoding"),
+        )
         try:
             async with aclosing(_chunks(receive)) as chunks:
-                return await collect(chunks, _find_length(headers), limit)
+                length = join_header(headers, _CONTENT_LENGTH)
+                return await collect(chunks, length, limit)
         except OSError:
             gone = True
-            return UnreadableBodyError("The connection ended before the body did.")
+            raise UnreadableBodyError("The connection ended before the body did.")
 
     try:
-        opened = await abegin(
-            verifier, headers, existing=scope.get(DELIVERY_KEY), read=read
+        delivery, reception = await abegin(
+            verifier,
+            headers,
+            method=scope["method"],
+            existing=scope.get(DELIVERY_KEY),
+            read=read,
         )
-    except BaseException:
-        scope, headers = {}, []  # whoever sees the error sees this frame
-        raise
-    if isinstance(opened, DeliveryError):
-        return None if gone else opened
-    delivery, reception = opened
+    except DeliveryError as refusal:
+        if not gone:
+            await refuse(refusal)
+        return
     if reception is not None:
         scope = _scope_of(delivery, scope, headers)
     channel = _Channel(
         verifier, delivery, reception, receive=receive, send=send, body_of=body_of
     )
-    headers = []  # what the application raises shows this frame
-    del opened, delivery
     try:
         await app(scope, channel.receive, channel.send)
     except BaseException as error:
-        del scope
         channel.forget()
         if channel.started:
             raise
-        failure = await aend(verifier, reception, None, error)
-        if failure is None:
-            raise
-        return failure
+        try:
+            await aend(verifier, reception, None, error)
+        except DeliveryError as failure:
+            await refuse(failure)
+            return
+        raise
     if not channel.started:
         # The server makes this a 500, if the client is still there.
         await aend(verifier, reception, 500, None)
-    return None
 
 
-async def answer(send: Send, error: DeliveryError, body: bytes) -> None:
-    """Send the answer that *error* gives, with *body*."""
+@boundary
+async def answer(
+    send: Send, error: DeliveryError, body: bytes, *, method: str = "POST"
+) -> None:
+    """Send the response that *error* gives, with *body*, or to HEAD without it."""
     fields = {**error.http_headers, "Content-Length": str(len(body))}
     headers = [
         (name.lower().encode("ascii"), value.encode("ascii"))
@@ -118,7 +134,15 @@ async def answer(send: Send, error: DeliveryError, body: bytes) -> None:
     ]
     status = error.http_status
     await send({"type": "http.response.start", "status": status, "headers": headers})
+    body = b"" if method == "HEAD" else body
     await send({"type": "http.response.body", "body": body})
+
+
+@boundary
+def join_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """Return all lines of the header *name* (lower case) joined by commas, if any."""
+    values = [value for key, value in headers if key.lower() == name]
+    return b",".join(values).decode("latin-1") if values else None
 
 
 class _Channel:
@@ -148,6 +172,7 @@ class _Channel:
         """Drop a payload that the application did not read."""
         self._payload = None
 
+    @boundary
     async def receive(self) -> Message:
         """Return the payload once, and then what the server says."""
         if self._failed:
@@ -157,14 +182,14 @@ class _Channel:
         body, self._payload = self._payload, None
         return {"type": "http.request", "body": body, "more_body": False}
 
+    @boundary
     async def send(self, message: Message) -> None:
-        """End the claim when the answer starts; send no more if that failed."""
+        """End the claim when the response starts; send no more if that failed."""
         if message["type"] == "http.response.start" and not self.started:
             self.started = True
-            failure = await aend(
-                self._verifier, self._reception, message["status"], None
-            )
-            if failure is not None:
+            try:
+                await aend(self._verifier, self._reception, message["status"], None)
+            except DeliveryError as failure:
                 self._failed = True
                 await answer(self._send, failure, self._body_of(failure))
         if not self._failed:
@@ -178,22 +203,11 @@ async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
-        body, more = message.get("body", b""), message.get("more_body", False)
-        del message  # whoever sees an error of receive sees this frame
-        yield body
-        del body
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
 
 
-def _find_length(headers: list[tuple[bytes, bytes]]) -> str | None:
-    for name, value in headers:
-        if name.lower() == _CONTENT_LENGTH:
-            return value.decode("latin-1")
-    return None
-
-
-def _scope_of(
-    delivery: Delivery, scope: Scope, headers: list[tuple[bytes, bytes]]
-) -> Scope:
+def _scope_of(delivery: Delivery, scope: Scope, headers: RawHeaders) -> Scope:
     """Return the scope for the application."""
     if delivery.via == "agent":
         # The payload is not what arrived, so neither is its length.

@@ -1,20 +1,76 @@
-"""Read a body to its end, and no further than the limit."""
+"""Read a request's body, and check what its unsigned headers say about it."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import (
     BodyTooLargeError,
-    DeliveryError,
+    MethodNotAllowedError,
     UnreadableBodyError,
+    UnsupportedMediaError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+__all__ = [
+    "check_body",
+    "check_media",
+    "check_method",
+    "collect",
+    "declared_length",
+]
 
-def declared_length(text: str | None, limit: int) -> int | DeliveryError | None:
+# Protocol, section 2: the methods that an action can be configured with.
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+# Each mention of a charset must be one of these, as RFC 9110 (section 5.6.6) spells a
+# parameter: frameworks differ in which one they read, and in what they make of others.
+_CHARSET = re.compile(r';[ \t]*charset=("?)(?:utf-8|us-ascii)\1[ \t]*(?=[;,]|$)')
+
+
+@boundary
+def check_method(method: str | None) -> None:
+    """Refuse a method that Port does not use; None is an event that names none.
+
+    Raises:
+        MethodNotAllowedError: It is not GET, POST, PUT, PATCH or DELETE.
+    """
+    if method is not None and method not in _METHODS:
+        raise MethodNotAllowedError
+
+
+@boundary
+def check_media(content_type: str | None, content_encoding: str | None) -> None:
+    """Refuse a body that a framework would decode to something else than was signed.
+
+    Call it after the headers were checked and before the body is read.
+
+    Args:
+        content_type: The Content-Type header; several lines joined by commas.
+        content_encoding: The Content-Encoding header; several lines joined by commas.
+
+    Raises:
+        UnsupportedMediaError: There is a coding other than ``identity``, or a
+            ``charset`` other than ``utf-8`` and ``us-ascii``.
+    """
+    if content_encoding:
+        codings = (each.strip().lower() for each in content_encoding.split(","))
+        if any(coding not in {"", "identity"} for coding in codings):
+            msg = "The body has a Content-Encoding; Port signs and sends it without."
+            raise UnsupportedMediaError(msg)
+    if content_type:
+        lowered = content_type.lower()
+        mentions = lowered.count("charset")
+        if mentions and len(_CHARSET.findall(lowered)) != mentions:
+            msg = "The Content-Type names a charset other than UTF-8."
+            raise UnsupportedMediaError(msg)
+
+
+@boundary
+def declared_length(text: str | None, limit: int) -> int | None:
     """Return the length that a Content-Length header declares, before a body is read.
 
     Args:
@@ -22,61 +78,72 @@ def declared_length(text: str | None, limit: int) -> int | DeliveryError | None:
         limit: The largest size that is accepted, in bytes.
 
     Returns:
-        The length in bytes, or None if there is no header; an error if it is not a
-        number (RFC 9110, section 8.6) or larger than the limit.
+        The length in bytes, or None if there is no header.
+
+    Raises:
+        UnreadableBodyError: The header is not a number (RFC 9110, section 8.6).
+        BodyTooLargeError: It is larger than the limit.
     """
     if not text:
         return None
     if not (text.isascii() and text.isdigit()):
-        return UnreadableBodyError("The Content-Length header is not a number.")
+        raise UnreadableBodyError("The Content-Length header is not a number.")
     digits = text.lstrip("0") or "0"
     # The number of digits first: int() of a long text takes quadratic time.
     if len(digits) > len(f"{limit}") or int(digits) > limit:
-        return BodyTooLargeError(limit)
+        raise BodyTooLargeError(limit)
     return int(digits)
 
 
-def check_body(body: bytes, declared: int | None, limit: int) -> bytes | DeliveryError:
-    """Compare a body that was read with its declared length and the *limit*."""
+@boundary
+def check_body(body: bytes, declared: int | None, limit: int) -> bytes:
+    """Compare a body that was read with its declared length and the *limit*.
+
+    Returns:
+        The body.
+
+    Raises:
+        BodyTooLargeError: It is larger than *limit*, in bytes.
+        UnreadableBodyError: It is not as long as declared.
+    """
     if len(body) > limit:
-        return BodyTooLargeError(limit)
-    if declared is not None and len(body) != declared:
-        if len(body) > declared:
-            return UnreadableBodyError(
-                f"The body is longer than declared: {len(body)} bytes instead of "
-                f"{declared}."
-            )
-        if body:
-            return UnreadableBodyError(
-                f"The body was truncated: {len(body)} of {declared} bytes arrived."
-            )
-        return UnreadableBodyError(
-            f"The body is empty, but {declared} bytes were declared: the sender did "
-            "not send them, or something read the body before it could be verified."
+        raise BodyTooLargeError(limit)
+    if declared is None or len(body) == declared:
+        return body
+    if len(body) > declared:
+        raise UnreadableBodyError(
+            f"The body is longer than declared: {len(body)} bytes instead of "
+            f"{declared}."
         )
-    return body
+    if body:
+        raise UnreadableBodyError(
+            f"The body was truncated: {len(body)} of {declared} bytes arrived."
+        )
+    raise UnreadableBodyError(
+        f"The body is empty, but {declared} bytes were declared: the sender did "
+        "not send them, or something read the body before it could be verified."
+    )
 
 
+@boundary
 async def collect(
     chunks: AsyncIterable[bytes], length: str | None, limit: int
-) -> bytes | DeliveryError:
+) -> bytes:
     """Join the *chunks* of a body, and stop reading at the *limit*.
 
     Args:
         chunks: The body; what iterating raises goes through.
         length: The Content-Length header, if there is one.
         limit: The largest size that is accepted, in bytes.
+
+    Raises:
+        BodyTooLargeError: The body is larger than the limit.
+        UnreadableBodyError: The body is not as long as declared.
     """
     declared = declared_length(length, limit)
-    if isinstance(declared, DeliveryError):
-        return declared
-    body, chunk = bytearray(), b""
-    try:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > limit:
-                return BodyTooLargeError(limit)
-    except BaseException:
-        del body, chunk  # whoever sees the error sees this frame
-        raise
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit:
+            raise BodyTooLargeError(limit)
     return check_body(bytes(body), declared, limit)

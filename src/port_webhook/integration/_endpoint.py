@@ -1,167 +1,314 @@
-"""Which verifier and which model a decorated view has."""
+"""The arguments of a decorator or a middleware: the verifier, its choice, the model.
+
+Nothing is guessed. What cannot be meant is a `ConfigurationError` when the module is
+imported that decorates a view, and says what to write instead.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from functools import cached_property, update_wrapper
-from inspect import isawaitable, iscoroutinefunction, signature
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from inspect import (
+    Parameter,
+    Signature,
+    isawaitable,
+    iscoroutinefunction,
+    isfunction,
+    signature,
+)
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from port_webhook._delivery import Delivery
-from port_webhook._verifier import Verifier
+from port_webhook._tracebacks import boundary
+from port_webhook._verifier import Verifier, require_verifier
 from port_webhook.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    from port_webhook._delivery import Delivery
+
+__all__ = [
+    "Endpoint",
+    "check_view",
+    "decorate",
+    "hide_delivery",
+    "require_verifier",
+]
 
 RequestT = TypeVar("RequestT")
 
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
 
 class Endpoint(Generic[RequestT]):
-    """What a decorated view was given: how to find its verifier, and its model.
+    """How a decorated view finds its verifier, and its model.
 
     Args:
-        verifier: A verifier; a function that chooses one for a request; or None,
-            which reads the environment on first use.
+        verifier: A verifier; None reads the environment on first use.
+        choose: Returns the verifier of a request, in place of *verifier*. Where the
+            framework is asynchronous it may be, too; otherwise it runs in a thread.
         model: What to parse the payload into, for the view; None gives the delivery.
-        synchronous: The framework cannot await a replay store.
+        synchronous: The framework cannot await a replay store, or *choose*.
+        default: Returns the verifier if neither is given; None is
+            `Verifier.from_env`.
+        to_thread: Runs a function in a thread; None is `asyncio.to_thread`.
 
     Raises:
-        ConfigurationError: *verifier* is none of these, or its store is asynchronous
-            and the framework is not; or nothing can be parsed into *model*.
+        ConfigurationError: *verifier* is no verifier, or its store is asynchronous and
+            the framework is not; *choose* cannot be called or awaited; both are given;
+            or nothing can be parsed into *model*.
     """
 
-    def __init__(  # described above
+    @boundary
+    def __init__(
         self,
-        verifier: object,
-        model: type[object] | None,
+        verifier: object = None,
         *,
+        choose: Callable[[RequestT], object] | None = None,
+        model: Any = None,
         synchronous: bool,
+        default: Callable[[], Verifier] | None = None,
+        to_thread: Callable[..., Awaitable[Any]] | None = None,
     ) -> None:
-        if model is not None:
-            from port_webhook.models._loading import check_model
-
-            unusable = check_model(model)
-            if unusable is not None:
-                raise unusable
-        self._model = model
         self._synchronous = synchronous
-        self._choose: Callable[[RequestT], object]
-        if verifier is None:
-            self._choose = self._read_env
-        elif isinstance(verifier, Verifier):
-            self._accept(verifier)
-            self._choose = lambda _: verifier
-        elif callable(verifier) and not isinstance(verifier, type):
-            self._choose = verifier
-        else:
-            del verifier  # it may be a secret
-            msg = "An adapter takes a Verifier, or a function that returns one"
-            raise ConfigurationError(msg)
+        self._verifier: Verifier | None = None
+        self._choose = choose
+        self._default = default or Verifier.from_env
+        self._to_thread = to_thread or asyncio.to_thread
+        if model is not None:
+            from port_webhook.models import check_model
 
-    def _read_env(self, request: RequestT) -> Verifier:
-        del request  # whoever sees an error sees this frame
-        return self._from_env
+            check_model(model)
+        self._model = model
+        if verifier is not None:
+            _refuse_chooser(verifier)
+            require_verifier(verifier)
+            self._verifier = self._accept(verifier)
+        if choose is not None:
+            self._check_choice()
+
+    def _check_choice(self) -> None:
+        if self._verifier is not None:
+            raise ConfigurationError("Give a verifier or choose=, not both")
+        if not callable(self._choose) or isinstance(self._choose, type):
+            raise ConfigurationError(
+                "choose must be a function that returns the Verifier of a request"
+            )
+        if self._synchronous and _is_async(self._choose):
+            raise ConfigurationError(
+                "choose is asynchronous, and nothing here can await it; pass a "
+                "synchronous function"
+            )
 
     @cached_property
-    def _from_env(self) -> Verifier:
-        return Verifier.from_env()
+    def _default_verifier(self) -> Verifier:
+        return self._accept(self._default())
 
+    @boundary
     def verifier_for(self, request: RequestT) -> Verifier:
-        """Return the verifier of this *request*."""
-        try:
-            return self._accept(self._choose(request))
-        finally:
-            del request  # whoever sees an error sees this frame
+        """Return the verifier of this *request*.
 
+        Raises:
+            ConfigurationError: There is none, or it cannot be used here.
+        """
+        if self._verifier is not None:
+            return self._verifier
+        if self._choose is None:
+            return self._default_verifier
+        return self._accept(self._choose(request))
+
+    @boundary
     async def averifier_for(self, request: RequestT) -> Verifier:
-        """Return the verifier of this *request*; the function may be asynchronous."""
-        try:
+        """Do what `verifier_for` does, and await the choice."""
+        if self._verifier is not None:
+            return self._verifier
+        if self._choose is None:
+            return self._default_verifier
+        if _is_async(self._choose):
             chosen = self._choose(request)
-            return self._accept(await chosen if isawaitable(chosen) else chosen)
-        finally:
-            del request  # whoever sees an error sees this frame
+        else:
+            # It may block: it may ask a database, or fetch a secret.
+            chosen = await self._to_thread(self._choose, request)
+        return self._accept(await chosen if isawaitable(chosen) else chosen)
 
+    @boundary
     def argument(self, delivery: Delivery) -> Any:
-        """Return what the view is called with."""
-        try:
-            return delivery if self._model is None else delivery.parse(self._model)
-        finally:
-            del delivery  # whoever sees an error sees this frame
+        """Return what the view is called with: the delivery, or its model."""
+        return delivery if self._model is None else delivery.parse(self._model)
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
-            msg = "The function that chooses a verifier did not return a Verifier"
-            raise ConfigurationError(msg)
+            raise ConfigurationError("choose did not return a Verifier")
         if self._synchronous and verifier.is_async:
-            msg = "A synchronous framework needs a synchronous replay store"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                "A synchronous framework needs a synchronous replay store"
+            )
         return verifier
 
 
+def _refuse_chooser(value: object) -> None:
+    if callable(value) and not isinstance(value, type):
+        raise ConfigurationError(
+            "A function that chooses a verifier is passed as choose=, by keyword"
+        )
+
+
+def _is_async(function: Any) -> bool:
+    """Tell whether *function*, or the ``__call__`` of an object, is asynchronous."""
+    return iscoroutinefunction(function) or iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  # not whether it can be called
+    )
+
+
+@boundary
 def decorate(
     target: object,
-    make: Callable[[Callable[..., Any], Any], Callable[..., Any]],
+    make: Callable[[Callable[..., Any], Verifier | None], Callable[..., Any]],
     *,
-    view_takes: int = 1,
+    options: bool = False,
 ) -> Callable[..., Any]:
-    """Serve every way of writing ``webhook``, with one positional argument *target*.
+    """Serve the three ways of writing ``webhook``.
 
-    ``@webhook`` on a view and ``@webhook(choose)`` both call ``webhook`` with a
-    function, and only what happens next tells them apart: the framework calls a view
-    with a request or with keywords, while a decorator is called with one function. A
-    coroutine function, which could not be called to find out, is a view.
+    They are ``@webhook(verifier)``, ``@webhook()`` and bare ``@webhook``.
 
     Args:
-        target: The argument of ``webhook``.
-        make: Called with a view and the verifier argument; returns the wrapper.
-        view_takes: With how many positional arguments a view is called at least; a
-            coroutine function that takes one where a view takes more is one that
-            chooses a verifier.
-    """
-    is_view = iscoroutinefunction(target) and (
-        view_takes == 1 or _may_take(target, view_takes)
-    )
-    if (
-        target is None
-        or isinstance(target, Verifier | type)
-        or not callable(target)
-        or (iscoroutinefunction(target) and not is_view)
-    ):
-        if not callable(target) and check_verifier(target) is not None:
-            # To be refused with the view; by its type, since it may be a secret.
-            target = None if target is None else type(target)
+        target: The positional argument of ``webhook``.
+        make: Called with the view and the verifier, or None; returns the wrapper.
+        options: Whether ``webhook`` was given keywords, which bare ``@webhook`` has
+            not.
 
+    Raises:
+        ConfigurationError: *target* is something else, such as a class or a secret.
+    """
+    if target is None or isinstance(target, Verifier):
+
+        @boundary
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
-            return make(view, target)
+            return make(_require_function(view), target)
 
         return decorator
-    view = make(target, None)
-    if is_view:
-        return view
-
-    def view_or_decorator(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return make(args[0], target)
-        try:
-            return view(*args, **kwargs)
-        finally:
-            del args, kwargs  # whoever sees an error sees this frame
-
-    return update_wrapper(view_or_decorator, view)
+    if not callable(target):
+        require_verifier(target)
+    if options:
+        _refuse_chooser(target)
+    return _guard(make(_require_function(target), None))
 
 
-def _may_take(function: Callable[..., object], count: int) -> bool:
-    """Tell whether *function* may be called with *count* positional arguments."""
+def _require_function(view: Any) -> Callable[..., Any]:
+    if isinstance(view, type):
+        raise ConfigurationError(
+            "webhook decorates functions, not classes; of a class-based view, decorate "
+            "the method, or see the page of the framework"
+        )
+    if not callable(view):
+        raise ConfigurationError(
+            f"webhook decorates functions, not {type(view).__name__}"
+        )
+    return cast("Callable[..., Any]", view)
+
+
+def _guard(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse what ``@webhook(choose)`` does: decorate with what was taken for a view.
+
+    Nothing else calls a view with one function. An asynchronous view is not called
+    when its module is imported; `check_view` tells it from a chooser.
+    """
+    if iscoroutinefunction(wrapper):
+        return wrapper
+
+    @boundary
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs and isfunction(args[0]):
+            _refuse_chooser(args[0])
+        return wrapper(*args, **kwargs)
+
+    return update_wrapper(guarded, wrapper)
+
+
+@boundary
+def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None:
+    """Return the parameter of *view* that takes the delivery.
+
+    Args:
+        view: The function that is decorated.
+        before: How many positional arguments stand before the delivery: the request,
+            where the framework passes one. The ``self`` of a method comes on top.
+
+    Returns:
+        The parameter; None where ``*args`` or ``**kwargs`` takes it.
+
+    Raises:
+        ConfigurationError: There is no room for the delivery, or its parameter has a
+            default: should the order of two decorators be reversed, the view would
+            run unverified.
+    """
     try:
-        signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def check_verifier(verifier: object) -> ConfigurationError | None:
-    """Say that *verifier* is none: some pass a secret, as `verify` takes it."""
-    if isinstance(verifier, Verifier):
+        parameters = [*signature(view).parameters.values()]
+    except (TypeError, ValueError):
+        return None  # a built-in function, which does not tell
+    positional = [each for each in parameters if each.kind in _POSITIONAL]
+    before += bool(parameters) and parameters[0].name == "self"
+    if len(positional) > before:
+        found = positional[before]
+    elif any(each.kind in _VARIABLE for each in parameters):
         return None
-    kind = type(verifier).__name__
-    return ConfigurationError(f"verifier must be a Verifier, not {kind}")
+    else:
+        raise ConfigurationError(
+            f"{_name(view)} has no parameter for the delivery; write "
+            f"def {_name(view)}({'request, ' if before else ''}delivery). A function "
+            "that chooses a verifier is passed as choose="
+        )
+    if found.default is not Parameter.empty:
+        raise ConfigurationError(
+            f"The parameter {found.name} of {_name(view)} takes the delivery and must "
+            "not have a default: with the decorators in the wrong order, the view "
+            "would run unverified. A function that chooses a verifier is passed as "
+            "choose="
+        )
+    return found
+
+
+@boundary
+def hide_delivery(
+    wrapper: Callable[..., Any], view: Callable[..., Any], name: str | None
+) -> None:
+    """Give *wrapper* the signature of *view* without the parameter *name*.
+
+    Frameworks that read signatures (FastAPI, Django Ninja) then ask for what is left.
+    The annotations are evaluated, since the wrapper's module has other names.
+    """
+    try:
+        own = signature(view)
+    except (TypeError, ValueError):
+        return
+    names = getattr(view, "__globals__", {})
+    parameters = [
+        each.replace(annotation=_evaluate(each.annotation, names))
+        for each in own.parameters.values()
+        if each.name != name
+    ]
+    returned = _evaluate(own.return_annotation, names)
+    target = cast("Any", wrapper)
+    target.__signature__ = Signature(parameters, return_annotation=returned)
+    target.__annotations__ = {
+        each.name: each.annotation
+        for each in parameters
+        if each.annotation is not Parameter.empty
+    }
+    if returned is not Signature.empty:
+        target.__annotations__["return"] = returned
+
+
+def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
+    """Evaluate *annotation* if it is text; one that cannot be evaluated stays."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)  # noqa: S307  # the module's own source
+    except Exception:  # noqa: BLE001  # such as a name for type checkers alone
+        return annotation
+
+
+def _name(view: Callable[..., Any]) -> str:
+    return getattr(view, "__name__", type(view).__name__)

@@ -1,11 +1,17 @@
-"""The request life cycle that all HTTP adapters share."""
+"""The request life cycle that all HTTP adapters share.
+
+The method, the headers, the body, the signature, the claim, the view, and the end of
+the claim by the final status: the order is the same in every framework.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
 from port_webhook._delivery import Delivery
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import DeliveryError, PayloadError
+from port_webhook.integration._body import check_method
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,6 +20,17 @@ if TYPE_CHECKING:
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import Headers
     from port_webhook._verifier import Verifier
+
+__all__ = [
+    "DELIVERY_KEY",
+    "abegin",
+    "aend",
+    "ahandle",
+    "begin",
+    "end",
+    "handle",
+    "reusable",
+]
 
 ResultT = TypeVar("ResultT")
 
@@ -28,206 +45,227 @@ def reusable(existing: object, verifier: Verifier) -> Delivery | None:
     return None
 
 
+@boundary
 def handle(
     verifier: Verifier,
     headers: Headers,
     *,
+    method: str | None,
     existing: object,
-    read: Callable[[int], bytes | DeliveryError],
+    read: Callable[[int], bytes],
     run: Callable[[Delivery], ResultT],
     status_of: Callable[[ResultT | BaseException], int | None],
+    respond: Callable[[DeliveryError], ResultT],
     received_at: float | datetime | None = None,
-) -> ResultT | DeliveryError:
+) -> ResultT:
     """Verify one request, run its view, and end its claim by the final status.
 
     Args:
         verifier: The verifier of this request.
         headers: Its headers, as for `Verifier.verify`.
+        method: Its HTTP method; None for an event that names none.
         existing: What an outer adapter left on the request; None if nothing.
-        read: Returns the whole body, given the limit in bytes, or an error.
+        read: Returns the whole body, given the limit in bytes. It is called once the
+            headers were checked, and raises a `DeliveryError` for a body that it
+            cannot read.
         run: Calls the view. What it raises is the view's own and goes through,
-            except for a `PayloadError`, which is an answer.
+            except for a `PayloadError`, which becomes a response.
         status_of: Returns the HTTP status of a result or of an exception, or None if
             an exception has none.
+        respond: Makes the response to a refused request.
         received_at: As for `Verifier.verify`.
 
     Returns:
-        What *run* returned, or the error to answer with.
+        What *run* or *respond* returned.
     """
     try:
-        opened = begin(
-            verifier, headers, existing=existing, read=read, received_at=received_at
+        delivery, reception = begin(
+            verifier,
+            headers,
+            method=method,
+            existing=existing,
+            read=read,
+            received_at=received_at,
         )
-    finally:
-        del headers, existing, read  # whoever sees an error sees this frame
-    if isinstance(opened, DeliveryError):
-        return opened
-    delivery, reception = opened
-    del opened
+    except DeliveryError as refusal:
+        return respond(refusal)
     try:
         result = run(delivery)
         status = status_of(result)
     except BaseException as error:
-        del delivery
-        failure = end(verifier, reception, status_of(error), error)
-        if failure is None:
-            raise
-        return failure
-    failure = end(verifier, reception, status, None)
-    return result if failure is None else failure
+        try:
+            end(verifier, reception, status_of(error), error)
+        except DeliveryError as failure:
+            return respond(failure)
+        raise
+    try:
+        end(verifier, reception, status, None)
+    except DeliveryError as failure:
+        return respond(failure)
+    return result
 
 
+@boundary
 def begin(
     verifier: Verifier,
     headers: Headers,
     *,
+    method: str | None,
     existing: object,
-    read: Callable[[int], bytes | DeliveryError],
+    read: Callable[[int], bytes],
     received_at: float | datetime | None = None,
-) -> tuple[Delivery, Reception | None] | DeliveryError:
+) -> tuple[Delivery, Reception | None]:
     """Do the first half of `handle`, for a framework that calls the view itself.
 
     Args:
         verifier: As for `handle`.
         headers: As for `handle`.
+        method: As for `handle`.
         existing: As for `handle`.
         read: As for `handle`.
         received_at: As for `handle`.
 
     Returns:
-        The delivery, and what to give to `end`; or the error to answer with.
+        The delivery, and what to give to `end`.
+
+    Raises:
+        DeliveryError: The request is refused; the error has the response.
     """
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    body: bytes | DeliveryError = b""
     try:
-        now = verifier.check_headers(headers, received_at=received_at)
+        check_method(method)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+    checked = verifier.check_headers(headers, received_at=received_at)
+    try:
         body = read(verifier.max_body_bytes)
-        if isinstance(body, DeliveryError):
-            verifier.reject(body)
-            return body
-        reception = verifier.receive(body, headers, received_at=now)
     except DeliveryError as error:
-        return error.with_traceback(None)
-    finally:
-        del headers, existing, read, body  # whoever sees an error sees this frame
-    try:
-        return reception.__enter__(), reception
-    except DeliveryError as error:
-        return error
+        verifier.reject(error)
+        raise
+    reception = verifier.receive(body, checked)
+    return reception.__enter__(), reception
 
 
+@boundary
 def end(
     verifier: Verifier,
     reception: Reception | None,
     status: int | None,
     error: BaseException | None,
-) -> DeliveryError | None:
+) -> None:
     """Do the second half of `handle`: commit or release.
 
     Args:
         verifier: As it was given to `begin`.
         reception: What `begin` returned; None if an outer adapter ends the claim.
-        status: The HTTP status of the answer, or of *error*; None if it has none.
+        status: The HTTP status of the response, or of *error*; None if it has none.
         error: What the view raised, or None.
 
-    Returns:
-        The error to answer with, instead of the view's answer or exception. None
-        leaves it as it is.
+    Raises:
+        DeliveryError: The response to send instead of the view's, which may be *error*
+            itself.
     """
-    invalid = _ending(verifier, reception, status, error)
-    if reception is None:
-        return invalid
-    return reception.finish(error) or invalid
+    invalid = _prepare(verifier, reception, status, error)
+    if reception is not None:
+        reception.finish(error)
+    if invalid is not None:
+        raise invalid
 
 
-def _ending(
+def _prepare(
     verifier: Verifier,
     reception: Reception | AsyncReception | None,
     status: int | None,
     error: BaseException | None,
 ) -> PayloadError | None:
-    """Tell *reception* the status; return *error* if it is an answer."""
-    invalid = error if isinstance(error, PayloadError) else None
-    if invalid is not None:
+    """Tell *reception* the status; return *error* if it becomes a response."""
+    if isinstance(error, PayloadError):
         # A hook would see the delivery in the frames between.
-        invalid.with_traceback(None)
+        clean(error)
         if reception is None:
-            verifier.reject(invalid)
-    elif reception is not None:
+            verifier.reject(error)
+        return error
+    if reception is not None:
         reception.status = status
-    return invalid
+    return None
 
 
+@boundary
 async def ahandle(
     verifier: Verifier,
     headers: Headers,
     *,
+    method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes | DeliveryError]],
+    read: Callable[[int], Awaitable[bytes]],
     run: Callable[[Delivery], Awaitable[ResultT]],
     status_of: Callable[[ResultT | BaseException], int | None],
-) -> ResultT | DeliveryError:
+    respond: Callable[[DeliveryError], ResultT],
+) -> ResultT:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
     try:
-        opened = await abegin(verifier, headers, existing=existing, read=read)
-    finally:
-        del headers, existing, read  # whoever sees an error sees this frame
-    if isinstance(opened, DeliveryError):
-        return opened
-    delivery, reception = opened
-    del opened
+        delivery, reception = await abegin(
+            verifier, headers, method=method, existing=existing, read=read
+        )
+    except DeliveryError as refusal:
+        return respond(refusal)
     try:
         result = await run(delivery)
         status = status_of(result)
     except BaseException as error:
-        del delivery
-        failure = await aend(verifier, reception, status_of(error), error)
-        if failure is None:
-            raise
-        return failure
-    failure = await aend(verifier, reception, status, None)
-    return result if failure is None else failure
+        try:
+            await aend(verifier, reception, status_of(error), error)
+        except DeliveryError as failure:
+            return respond(failure)
+        raise
+    try:
+        await aend(verifier, reception, status, None)
+    except DeliveryError as failure:
+        return respond(failure)
+    return result
 
 
+@boundary
 async def abegin(
     verifier: Verifier,
     headers: Headers,
     *,
+    method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes | DeliveryError]],
-) -> tuple[Delivery, AsyncReception | None] | DeliveryError:
+    read: Callable[[int], Awaitable[bytes]],
+) -> tuple[Delivery, AsyncReception | None]:
     """Do what `begin` does, awaiting the body and the replay store."""
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    body: bytes | DeliveryError = b""
     try:
-        now = verifier.check_headers(headers)
+        check_method(method)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+    checked = verifier.check_headers(headers)
+    try:
         body = await read(verifier.max_body_bytes)
-        if isinstance(body, DeliveryError):
-            verifier.reject(body)
-            return body
-        reception = verifier.areceive(body, headers, received_at=now)
     except DeliveryError as error:
-        return error.with_traceback(None)
-    finally:
-        del headers, existing, read, body  # whoever sees an error sees this frame
-    try:
-        return await reception.__aenter__(), reception
-    except DeliveryError as error:
-        return error
+        verifier.reject(error)
+        raise
+    reception = verifier.areceive(body, checked)
+    return await reception.__aenter__(), reception
 
 
+@boundary
 async def aend(
     verifier: Verifier,
     reception: AsyncReception | None,
     status: int | None,
     error: BaseException | None,
-) -> DeliveryError | None:
+) -> None:
     """Do what `end` does, for what `abegin` returned."""
-    invalid = _ending(verifier, reception, status, error)
-    if reception is None:
-        return invalid
-    return await reception.finish(error) or invalid
+    invalid = _prepare(verifier, reception, status, error)
+    if reception is not None:
+        await reception.finish(error)
+    if invalid is not None:
+        raise invalid

@@ -1,4 +1,4 @@
-"""Stores that make each signed request run once.
+"""Replay stores, which make each signed request run once.
 
 ::
 
@@ -7,14 +7,12 @@
     port_webhook.replay.django     DjangoReplayStore        an app with one model
     port_webhook.replay.dynamodb   DynamoDBReplayStore
 
-A store knows, for each key, one of three things: nothing, that an owner is handling
-it until a lease ends, or that it was handled and stays so until a time to live ends.
-A claim takes a key for an owner; only that owner, and only within its lease, may then
-commit the key or release it. What has expired counts as unknown, whether or not it
-was removed already.
+A key is unknown, claimed by one owner until its lease expires, or committed until its
+TTL expires. Only the owner can commit or release a claim, and only before its lease
+expires. An expired key counts as unknown, even if it has not been deleted yet.
 
-Here are only the two protocols, so that a store of your own needs no base class.
-Each module of a store is imported by name, and needs its own client library.
+This package holds the two protocols, so a store of your own needs no base class. Each
+store is imported from its own module and needs its own client library.
 """
 
 from __future__ import annotations

@@ -10,67 +10,67 @@ ClaimResult: TypeAlias = Literal["claimed", "in_progress", "committed"]
 
 
 class ReplayStore(Protocol):
-    """What a replay store can do.
+    """A replay store.
 
-    A store may raise anything; the `Verifier` turns it into a `ReplayStoreError`.
-    Each method is one atomic step, however many threads, processes and machines
-    share the store.
+    Each method is atomic across all threads, processes and machines that share the
+    store. It may raise any exception; the `Verifier` raises a `ReplayStoreError`
+    instead.
     """
 
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it.
+        """Claim *key* for *owner*, unless it is claimed or committed.
 
         Args:
-            key: Names the signed request; the `Verifier` passes a SHA-256 in hex.
-            owner: Names this attempt, and no other: a random token.
-            lease: How long the claim holds, in seconds. After that anybody may take
-                the key; zero is a claim that has ended when it was made.
+            key: The signed request; the `Verifier` passes a SHA-256 in hex.
+            owner: This attempt to handle it: a random token.
+            lease: How long the claim lasts, in seconds. Then the key can be claimed
+                again; a claim with a lease of zero expires at once.
 
         Returns:
-            ``claimed``: the key is this owner's now. ``in_progress``: an owner holds
-            it, be it the same one. ``committed``: it was handled.
+            ``claimed``: *owner* holds the key now. ``in_progress``: it is claimed
+            already, by another owner or by this one. ``committed``: it was handled.
         """
         ...
 
     def commit(self, key: str, owner: str, ttl: float) -> bool:
-        """Turn the claim of *owner* into the lasting mark that *key* was handled.
+        """Replace the claim of *owner* by a mark that *key* was handled.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*: it was never made, was released
-            or committed, or its lease has ended, even if nobody took the key since.
-            Then nothing was changed.
+            True if the mark was made. False, and no change, if *owner* holds no claim
+            on *key*: it was never made, it was released or committed, or its lease
+            has expired, even if the key was not claimed again since.
         """
         ...
 
     def release(self, key: str, owner: str) -> bool:
-        """Give the claim of *owner* back, so that *key* can be claimed again.
+        """Remove the claim of *owner*, so that *key* can be claimed again.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*, as in `commit`. Then nothing
-            was changed.
+            True if the claim was removed. False, and no change, if *owner* holds no
+            claim on *key*, as in `commit`.
         """
         ...
 
 
 class AsyncReplayStore(Protocol):
-    """What an asynchronous replay store can do: a `ReplayStore`, to be awaited."""
+    """An asynchronous replay store: a `ReplayStore` whose methods are awaited."""
 
     async def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
@@ -81,23 +81,23 @@ class AsyncReplayStore(Protocol):
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
         """
         ...
 
     async def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
         """
         ...

@@ -1,4 +1,4 @@
-"""What stores share: checks of what they are given, before they use it."""
+"""Argument checks shared by the stores."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ from math import ceil
 from port_webhook import _log
 from port_webhook.exceptions import ConfigurationError
 
+__all__ = [
+    "MAX_NAME",
+    "require_methods",
+    "to_bytes",
+    "to_milliseconds",
+    "to_name",
+    "to_seconds",
+    "warn_of_wait",
+]
+
 # A hundred years. Every store can count that far from today, in milliseconds.
 _FOREVER = 100 * 365 * 86_400
 _PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
-# Seconds. Port's agent gives a request up after 30 (protocol, section 2), and several
-# steps of a store may have to fit.
+# Seconds. Port's agent gives up on a request after 30 (protocol, section 2), and one
+# request may need several steps of a store.
 _LONGEST_WAIT = 10
 # The longest text that `to_name` returns: the prefix and a SHA-256 in hex.
 MAX_NAME = 71
@@ -52,11 +62,11 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_name(text: str) -> str:
-    """Return *text* as a name that any database takes, at most `MAX_NAME` long.
+    """Return *text* as a name that any database accepts, at most `MAX_NAME` long.
 
-    What the `Verifier` passes stays as it is, so that it can be looked up. Anything
-    else becomes its hash: databases disagree about empty text, zero bytes, trailing
-    spaces and length. The colon keeps the two kinds apart.
+    A key or owner of the `Verifier` is unchanged, so that it can be looked up. Any
+    other text is replaced by its hash: databases disagree about empty text, zero
+    bytes, trailing spaces and length. The colon keeps the two kinds apart.
     """
     if _PLAIN.fullmatch(text):
         return text
@@ -64,7 +74,7 @@ def to_name(text: str) -> str:
 
 
 def require_methods(client: object, names: tuple[str, ...], kind: str) -> None:
-    """Refuse a client that is not of *kind*.
+    """Require a client of *kind*.
 
     Raises:
         ConfigurationError: *client* lacks one of the methods *names*.
@@ -76,17 +86,17 @@ def require_methods(client: object, names: tuple[str, ...], kind: str) -> None:
 
 
 def warn_of_wait(service: str, seconds: object, options: str) -> None:
-    """Warn of a client that may wait long, or for ever, for a server that is silent.
+    """Warn of a client that may wait very long for a server that does not answer.
 
     Args:
-        service: Its name.
-        seconds: The longest wait; None if there is no end.
-        options: The client's options that shorten it.
+        service: The name of the service.
+        seconds: The longest wait, in seconds; None if the client waits for ever.
+        options: The client's options that shorten the wait.
     """
     if seconds is not None and not (
         isinstance(seconds, int | float) and seconds > _LONGEST_WAIT
     ):
-        return  # short, or of a client that is made up for a test
+        return  # short, or a mock
     how_long = "for ever" if seconds is None else f"{seconds:g} s"
     _log.write(
         _log.WARNING,

@@ -2,22 +2,24 @@
 
 Each step is one conditional write of one item, which DynamoDB serialises. An item has
 the attributes ``key``, ``owner`` (of a claim only), ``nonce``, ``expires_at``
-(milliseconds since the epoch) and ``ttl`` (seconds). The conditions decide by
+(milliseconds since the epoch) and ``ttl`` (seconds). The conditions compare
 ``expires_at``; ``ttl`` is for DynamoDB's own deletion, which comes up to days late.
 
-The nonce belongs to one call. boto3 repeats a request whose answer did not arrive, and
-the repetition finds what the first one wrote: by the nonce it knows its own work.
+Each call has its own nonce: boto3 repeats a request whose answer was lost, and the
+repeated one recognises by the nonce that the item is its own.
 
-Nothing of boto3 is imported: errors are told apart through the client.
+Nothing of boto3 is imported: its exceptions are attributes of the client.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._values import (
     require_methods,
@@ -33,15 +35,35 @@ if TYPE_CHECKING:
 
 __all__ = ["DynamoDBReplayStore", "create_table"]
 
-# An hour passes between an item's expiry and the earliest deletion by DynamoDB, so
-# that a machine whose clock is slow finds the item as long as it counts for it.
+# Seconds from an item's expiry to the earliest deletion by DynamoDB, so that a machine
+# whose clock is slow still finds an item that has not expired for it.
 _DELETION_DELAY = 3600
 _OPERATIONS = ("put_item", "update_item", "delete_item")
+_CODE = re.compile(r"[A-Za-z0-9]{1,64}")
+_CREDENTIALS = "check the client's credentials"
+_CAPACITY = "the table's capacity is used up; bill it by request, or raise it"
+_SILENCE = "the client cannot connect, or DynamoDB did not answer within its timeout"
+_REMEDIES = {
+    "AccessDeniedException": "allow PutItem, UpdateItem and DeleteItem on the table",
+    "ConnectTimeoutError": _SILENCE,
+    "EndpointConnectionError": _SILENCE,
+    "ExpiredTokenException": _CREDENTIALS,
+    "InvalidSignatureException": _CREDENTIALS,
+    "NoCredentialsError": _CREDENTIALS,
+    "ProvisionedThroughputExceededException": _CAPACITY,
+    "ReadTimeoutError": _SILENCE,
+    "ResourceNotFoundException": (
+        "there is no such table in the client's region; create it with create_table"
+    ),
+    "ThrottlingException": _CAPACITY,
+    "UnrecognizedClientException": _CREDENTIALS,
+    "ValidationException": 'the table must have the text "key" as its only key',
+}
 _HELD = "#owner = :owner AND expires_at > :now"
 
 
 class _Client(Protocol):
-    """The parts of a boto3 client that are used; boto3 itself declares no types."""
+    """The parts of a boto3 client that are used; boto3 has no types of its own."""
 
     @property
     def exceptions(self) -> Any: ...
@@ -65,17 +87,17 @@ class DynamoDBReplayStore:
     """Claims in a DynamoDB table, for any number of processes and machines.
 
     The table has the text ``key`` as its partition key and no sort key;
-    `create_table` makes one. Every write goes to the item's leader, so that there is
-    no stale answer within one region; a global table does not protect across regions.
+    `create_table` makes one. Conditional writes are never stale within one region; a
+    global table does not protect across regions.
 
-    Expiry is decided by the clocks of your machines: a lease must be longer than the
-    longest handler and the largest difference between two clocks together.
+    Expiry is decided by the clocks of your machines: the lease must be longer than the
+    longest handler plus the largest difference between two clocks.
 
     Args:
         client: A low-level client: ``boto3.client("dynamodb")``. It may be shared
-            between threads. Give it short timeouts and few retries; boto3's defaults
-            wait 60 s, several times. One that may wait more than 10 s is named in a
-            warning of the ``port_webhook`` logger.
+            between threads. Give it short timeouts and few retries: boto3's defaults
+            wait 60 s, several times. A warning is logged for a client that may wait
+            more than 10 s.
         table_name: The table's name or ARN.
         clock: Returns the time in seconds since the epoch.
 
@@ -86,6 +108,7 @@ class DynamoDBReplayStore:
 
     __slots__ = ("_client", "_clock", "_table_name")
 
+    @boundary
     def __init__(
         self,
         client: _Client,
@@ -93,7 +116,7 @@ class DynamoDBReplayStore:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Use the table *table_name* of *client*, without asking for it yet."""
+        """Use the table *table_name*, without connecting to it yet."""
         require_methods(client, _OPERATIONS, 'boto3.client("dynamodb")')
         if not hasattr(client, "exceptions"):
             # A Table of boto3's resource has the methods too, with other arguments.
@@ -112,19 +135,20 @@ class DynamoDBReplayStore:
         self._table_name = table_name
         self._clock = clock
 
+    @boundary
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
 
         Raises:
-            ReplayStoreError: DynamoDB refused the claim and did not say why.
+            ReplayStoreError: DynamoDB refused the claim without returning the item.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
         nonce = os.urandom(8).hex()
@@ -146,21 +170,22 @@ class DynamoDBReplayStore:
         if held is None or held.get("nonce") == {"S": nonce}:
             return "claimed"
         if not held:
-            # Neither answer is safe to guess.
+            # It could be claimed or committed; neither is safe to guess.
             msg = "refused a claim and did not show who holds it"
             raise ReplayStoreError(msg)
         return "in_progress" if "owner" in held else "committed"
 
+    @boundary
     def commit(self, key: str, owner: str, ttl: float) -> bool:
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
             ConfigurationError: *ttl* is not a number of seconds from zero up.
@@ -187,15 +212,16 @@ class DynamoDBReplayStore:
         )
         return held is None or held.get("nonce") == {"S": nonce}
 
+    @boundary
     def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
         """
         held = self._write(
             self._client.delete_item,
@@ -209,6 +235,16 @@ class DynamoDBReplayStore:
         )
         return held is None
 
+    def _explain(self, error: BaseException) -> str:
+        """Return the code of an AWS error, and what to do, as far as it is known."""
+        name = type(error).__name__
+        code: Any = getattr(error, "response", {}).get("Error", {}).get("Code")
+        if not (isinstance(code, str) and _CODE.fullmatch(code)):
+            code = name
+        # botocore has a class named like the code for some of the codes.
+        parts = ("" if code == name else code, _REMEDIES.get(code, ""))
+        return "; ".join(filter(None, parts))
+
     def _now(self) -> int:
         """Return the time in whole milliseconds since the epoch."""
         return int(self._clock() * 1000)
@@ -216,12 +252,11 @@ class DynamoDBReplayStore:
     def _write(
         self, operation: Callable[..., object], **request: object
     ) -> dict[str, object] | None:
-        """Return None, or the item that made the condition fail, empty if unknown."""
+        """Return None, or the item that failed the condition, empty if unknown."""
         try:
             operation(
                 TableName=self._table_name,
-                # The item arrives with the refusal: reading it afterwards could find
-                # another one.
+                # The item comes with the refusal: a later read could find another.
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **request,
             )
@@ -236,20 +271,21 @@ def _deletion(expires_at: int) -> int:
     return expires_at // 1000 + _DELETION_DELAY
 
 
+@boundary
 def create_table(client: _Client, table_name: str) -> None:
-    """Create the table of a `DynamoDBReplayStore`, if there is none of that name.
+    """Create the table of a `DynamoDBReplayStore`, unless it exists.
 
-    It is billed by request, and DynamoDB removes expired items. The call returns when
-    the table can be used. Without the permissions it needs (``dynamodb:CreateTable``,
-    ``DescribeTable``, ``DescribeTimeToLive`` and ``UpdateTimeToLive``) create the same
-    table by other means; the store itself needs ``PutItem``, ``UpdateItem`` and
+    The table is billed by request, and DynamoDB deletes expired items. The call
+    returns when the table can be used. It needs the permissions
+    ``dynamodb:CreateTable``, ``DescribeTable``, ``DescribeTimeToLive`` and
+    ``UpdateTimeToLive``; the store itself needs ``PutItem``, ``UpdateItem`` and
     ``DeleteItem``.
 
     Args:
         client: A low-level client: ``boto3.client("dynamodb")``.
         table_name: The table's name.
     """
-    # It may exist, or somebody else may be creating it.
+    # Raised for a table that exists, and for one that is being created.
     with suppress(client.exceptions.ResourceInUseException):
         client.create_table(
             TableName=table_name,

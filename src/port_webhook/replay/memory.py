@@ -1,10 +1,9 @@
 """A replay store in the memory of one process.
 
-The keys are kept in two binary heaps ordered by expiry, one of claims and one of what
-was handled. Each is spread over parallel arrays, with a dictionary from each key to its
-place: nested objects would be easier to read, but take more than twice the memory, and
-what a busy hour costs must be known beforehand. Every step takes time in proportion to
-the logarithm of the number of keys; nothing ever walks through all of them.
+The keys are kept in two binary heaps ordered by expiry: claims, and marks of handled
+requests. Each heap is spread over parallel arrays, with a dictionary from each key to
+its index: objects would be easier to read, but take more than twice the memory. Every
+step takes time proportional to the logarithm of the number of keys.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from port_webhook import _log
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._values import to_bytes, to_seconds
 
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryReplayStore"]
 
-# Each claim adds one key at most, so that removing two expired ones keeps pace, and
-# no claim has to pay for all that expired in a quiet hour.
+# Each claim adds one key at most, so removing two expired ones keeps pace, and no
+# claim pays for all that expired in a quiet hour.
 _EXPIRED_PER_CLAIM = 2
 _NOBODY = 0
 
-# One lock for every store of the process: it is held for microseconds, and only a
-# single lock can be taken around a fork without an order among many. A child that is
-# forked while another thread is inside would find the lock held for ever.
+# One lock for all stores of the process; it is held for microseconds. It is taken
+# around a fork: a child forked while another thread holds it could never take it.
 _lock = threading.Lock()
 
 if sys.platform != "win32":  # pragma: no branch  # Windows has no fork
@@ -50,24 +49,24 @@ if sys.platform != "win32":  # pragma: no branch  # Windows has no fork
 class MemoryReplayStore:
     """Claims in memory: for one process, for development, and for tests.
 
-    Other processes, the workers of one server among them, do not see these claims:
-    with four workers the same request can run four times. So does a forked child,
-    which starts with a copy of what its parent knew and shares nothing from then on.
-    A restart forgets everything. Each store says so when it is made, as a warning of
-    the ``port_webhook`` logger.
+    Other processes do not see these claims: with four workers of one server the same
+    request can run four times. A forked child starts with a copy of its parent's
+    claims and shares nothing afterwards. A restart forgets everything. Creating a
+    store logs a warning that says so.
 
-    A key that has not expired is never dropped to make room: a full store refuses.
+    A key that has not expired is never dropped to make room: a full store raises
+    `ReplayStoreError`.
 
     Args:
-        max_keys: How many keys are held at most. Each takes at most 200 bytes, and
-            stays a little longer than its timestamp is accepted: 7 minutes with the
-            defaults of `Verifier`. The default suffices for 230 deliveries a second.
+        max_keys: The largest number of keys. Each takes at most 200 bytes and is kept
+            for 7 minutes with the defaults of `Verifier`, so that the default
+            suffices for 230 deliveries a second.
         clock: Returns the time in seconds, and never goes back.
-        single_process: Say that the application runs in one process, and leave the
-            warning out.
+        single_process: Confirm that the application runs in one process; no warning
+            is logged then.
 
     Attributes:
-        max_keys: How many keys are held at most.
+        max_keys: The largest number of keys.
 
     Raises:
         ConfigurationError: *max_keys* is not a whole number greater than zero.
@@ -75,6 +74,7 @@ class MemoryReplayStore:
 
     __slots__ = ("_claims", "_clock", "_marks", "max_keys")
 
+    @boundary
     def __init__(
         self,
         max_keys: int = 100_000,
@@ -82,14 +82,14 @@ class MemoryReplayStore:
         clock: Callable[[], float] = time.monotonic,
         single_process: bool = False,
     ) -> None:
-        """Make an empty store for at most *max_keys* keys."""
+        """Create an empty store for at most *max_keys* keys."""
         if not _is_count(max_keys):
             msg = "max_keys must be a whole number, greater than zero"
             raise ConfigurationError(msg)
         self.max_keys: int = max_keys
         self._clock = clock
-        # Claims end soon, marks late. In one heap each claim would rise through all
-        # the marks, and sink again to become one.
+        # Claims expire soon, marks late: in one heap, each claim would rise through
+        # all the marks, and sink again when it becomes a mark.
         self._claims = _Heap()
         self._marks = _Heap()
         if not single_process:
@@ -104,19 +104,20 @@ class MemoryReplayStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(max_keys={self.max_keys})"
 
+    @boundary
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
 
         Raises:
-            ReplayStoreError: The store holds ``max_keys`` keys, none of them expired.
+            ReplayStoreError: The store is full.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
         name, token = _hash_key(key), _hash_owner(owner)
@@ -135,16 +136,17 @@ class MemoryReplayStore:
         msg = f"is full: it holds {self.max_keys} keys, and none of them has expired"
         raise ReplayStoreError(msg)
 
+    @boundary
     def commit(self, key: str, owner: str, ttl: float) -> bool:
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
             ConfigurationError: *ttl* is not a number of seconds from zero up.
@@ -158,15 +160,16 @@ class MemoryReplayStore:
             self._marks.add(name, _NOBODY, now + duration)
         return True
 
+    @boundary
     def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
         """
         name, token = _hash_key(key), _hash_owner(owner)
         now = self._clock()
@@ -174,7 +177,7 @@ class MemoryReplayStore:
             return self._end(name, token, now)
 
     def _end(self, name: bytes, token: int, now: float) -> bool:
-        """Remove the claim that *token* holds, and return whether there was one."""
+        """Remove the claim of *token*; return whether there was one."""
         place = self._claims.find(name, now)
         if place is None or self._claims.owners[place] != token:
             return False
@@ -183,7 +186,7 @@ class MemoryReplayStore:
 
 
 class _Heap:
-    """Keys, the earliest expiry first.
+    """A binary heap of keys, the earliest expiry first.
 
     The children of place n are at 2n + 1 and 2n + 2, and expire no earlier than it.
     """
@@ -218,7 +221,7 @@ class _Heap:
         if place < len(self.keys):
             self._settle(place, name, owner, expiry)
         elif not self.keys:
-            # A dictionary keeps the room that it had at its largest until then.
+            # Until it is cleared, a dictionary keeps the memory of its largest size.
             self.places.clear()
 
     def remove_expired(self, now: float) -> None:
@@ -229,7 +232,7 @@ class _Heap:
             self.remove(0)
 
     def _settle(self, place: int, name: bytes, owner: int, expiry: float) -> None:
-        """Put a key at *place*, or as far above or below it as its expiry belongs."""
+        """Put a key at *place*, and move it up or down to where it belongs."""
         expiries, count = self.expiries, len(self.keys)
         while place and expiry < expiries[parent := (place - 1) // 2]:
             self._put(place, self.keys[parent], self.owners[parent], expiries[parent])
@@ -255,10 +258,10 @@ def _is_count(value: object) -> bool:
 
 
 def _hash_key(key: str) -> bytes:
-    """Return 32 bytes, less than half of what 64 characters of hex take."""
+    """Return 32 bytes, less than half the size of 64 hex digits."""
     return sha256(to_bytes(key)).digest()
 
 
 def _hash_owner(owner: str) -> int:
-    """Return 64 bits that are never those of a committed key."""
+    """Return 64 bits that differ from `_NOBODY`, the owner of a mark."""
     return int.from_bytes(sha256(to_bytes(owner)).digest()[:8]) | 1

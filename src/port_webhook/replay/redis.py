@@ -1,20 +1,21 @@
 """Replay stores in Redis: one for redis-py, one for its asyncio client.
 
-Each step is one script, so one atomic command on one key, in a cluster as well. The
-scripts are sent whole: the server keeps them compiled, and a restart, a failover or
-``SCRIPT FLUSH`` cannot lose them.
+Each step is one script on one key, and so atomic, in a cluster too. The scripts are
+sent in full each time: the server caches them, and a restart, a failover or
+``SCRIPT FLUSH`` does no harm.
 
-A value is ``claim:NONCE:OWNER`` or ``done:NONCE``; the expiry is Redis's own. The nonce
-belongs to one call. redis-py repeats a command whose answer did not arrive, and the
-repetition finds what the first one stored: by the nonce it knows its own work, where
-it would otherwise report that somebody else holds the key.
+A value is ``claim:NONCE:OWNER`` or ``done:NONCE``; expiry is left to Redis. Each call
+has its own nonce: redis-py repeats a command whose answer was lost, and the repeated
+one recognises by the nonce that the key is its own.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._values import (
     require_methods,
@@ -32,8 +33,8 @@ __all__ = ["AsyncRedisReplayStore", "RedisReplayStore"]
 
 DEFAULT_PREFIX = "port-webhook:replay:"
 
-# Redis knows no key that has expired already (it refuses PX 0): a claim without a
-# lease stores nothing, and a mark without a time to live removes the claim.
+# Redis refuses PX 0: a claim with a lease of zero stores nothing, and a mark with a TTL
+# of zero removes the claim.
 _CLAIM = """
 local held = redis.call('GET', KEYS[1])
 if not held then
@@ -70,15 +71,39 @@ end
 return redis.call('DEL', KEYS[1])
 """
 
+_WORD = re.compile(r"[A-Z]{2,20}")
+# The words of errors for which redis-py has a class.
+_WORDS = {
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+}
+_REMEDIES = {
+    "AuthenticationError": "check the client's user name and password",
+    "CLUSTERDOWN": "the cluster lacks a node, or is still starting",
+    "ConnectionError": "the client cannot connect, or its connection broke",
+    "LOADING": "Redis is still loading its data",
+    "MISCONF": "Redis cannot write to its disk",
+    "MOVED": "the server is a cluster, so the client must be a RedisCluster",
+    "NOPERM": "allow EVAL, GET, SET and DEL on keys below the prefix",
+    "OOM": "Redis is full; raise maxmemory, and keep the policy noeviction",
+    "READONLY": "the server is a replica; connect to the primary",
+    "TimeoutError": "Redis did not answer within the client's timeout",
+    "WRONGTYPE": "the key belongs to another application; choose another prefix",
+}
+
 
 class _Client(Protocol):
-    """The one method that is called, of any client of redis-py."""
+    """The one method that is used, of any client of redis-py."""
 
     def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any: ...
 
 
 class _Scripts:
-    """What both stores share: the client, the scripts, and what is said to them."""
+    """The scripts, called through either kind of client."""
 
     __slots__ = ("_client", "_prefix")
 
@@ -106,145 +131,160 @@ class RedisReplayStore:
     """Claims in Redis, for any number of processes and machines.
 
     Works with ``redis.Redis``, a client from Sentinel and ``redis.RedisCluster``, with
-    and without ``decode_responses``. Expiry is Redis's own: the clocks of your
-    machines do not matter.
+    and without ``decode_responses``. Redis decides when a key expires: the clocks of
+    your machines do not matter.
 
-    Give the client timeouts, and few retries: redis-py 8 waits 5 s and tries 11
-    times, older versions wait for ever. A client that may wait more than 10 s is named
-    in a warning of the ``port_webhook`` logger.
+    Give the client timeouts and few retries: redis-py 8 waits 5 s and tries 11 times,
+    older versions wait for ever. A warning is logged for a client that may wait more
+    than 10 s.
 
     Args:
         client: A synchronous client of redis-py.
-        prefix: Goes before each key, to keep these apart from other keys.
+        prefix: Precedes each key, to keep the store's keys apart from others.
 
     Raises:
-        ConfigurationError: *client* is an asynchronous one, or none.
+        ConfigurationError: *client* is no client of redis-py, or an asynchronous one.
     """
 
     __slots__ = ("_scripts",)
 
+    @boundary
     def __init__(self, client: _Client, *, prefix: str = DEFAULT_PREFIX) -> None:
-        """Use *client*, without connecting yet; *prefix* goes before each key."""
+        """Use *client*, without connecting yet; *prefix* precedes each key."""
         self._scripts = _Scripts(client, prefix, asynchronous=False)
 
+    @boundary
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
         return _read_claim(self._scripts.claim(key, owner, lease))
 
+    @boundary
     def commit(self, key: str, owner: str, ttl: float) -> bool:
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *ttl* is not a number of seconds from zero up.
         """
         return _read_bool(self._scripts.commit(key, owner, ttl))
 
+    @boundary
     def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
         """
         return _read_bool(self._scripts.release(key, owner))
+
+    def _explain(self, error: BaseException) -> str:
+        return _explain(error)
 
 
 class AsyncRedisReplayStore:
     """Claims in Redis, through redis-py's asyncio client.
 
-    As `RedisReplayStore`, and it shares its keys with one of the same prefix. The
-    connections of an asyncio client belong to one event loop: make one store for each.
+    Like `RedisReplayStore`, with which it shares its keys if the prefix is the same.
+    The connections of an asyncio client belong to one event loop: make one store for
+    each loop.
 
     Args:
         client: A client of ``redis.asyncio``.
-        prefix: Goes before each key, to keep these apart from other keys.
+        prefix: Precedes each key, to keep the store's keys apart from others.
 
     Raises:
-        ConfigurationError: *client* is a synchronous one, or none.
+        ConfigurationError: *client* is no client of redis-py, or a synchronous one.
     """
 
     __slots__ = ("_scripts",)
 
+    @boundary
     def __init__(self, client: _Client, *, prefix: str = DEFAULT_PREFIX) -> None:
-        """Use *client*, without connecting yet; *prefix* goes before each key."""
+        """Use *client*, without connecting yet; *prefix* precedes each key."""
         self._scripts = _Scripts(client, prefix, asynchronous=True)
 
+    @boundary
     async def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
         return _read_claim(await self._scripts.claim(key, owner, lease))
 
+    @boundary
     async def commit(self, key: str, owner: str, ttl: float) -> bool:
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *ttl* is not a number of seconds from zero up.
         """
         return _read_bool(await self._scripts.commit(key, owner, ttl))
 
+    @boundary
     async def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
-            ReplayStoreError: Redis gave an answer that the script cannot give.
+            ReplayStoreError: Redis answered what the script cannot return.
         """
         return _read_bool(await self._scripts.release(key, owner))
+
+    def _explain(self, error: BaseException) -> str:
+        return _explain(error)
 
 
 def _nonce() -> bytes:
@@ -268,12 +308,32 @@ def _refuse() -> Any:
     raise ReplayStoreError(msg)
 
 
+def _is_of_redis_py(value: object) -> bool:
+    return any(
+        kind.__module__.partition(".")[0] == "redis" for kind in type(value).__mro__
+    )
+
+
+def _explain(error: BaseException) -> str:
+    """Return the word of a Redis error, and what to do, as far as they are known."""
+    if not _is_of_redis_py(error):
+        return ""
+    # redis-py removes the word from the message where it has a class for it; from
+    # version 8 on it is an attribute.
+    name = type(error).__name__
+    word: Any = getattr(error, "status_code", None) or str(error).partition(" ")[0]
+    if not (isinstance(word, str) and _WORD.fullmatch(word)):
+        word = _WORDS.get(name, "")
+    remedy = _REMEDIES.get(word) or _REMEDIES.get(name)
+    return "; ".join(filter(None, (word, remedy)))
+
+
 def _check_client(client: _Client, *, asynchronous: bool) -> None:
-    """Refuse what cannot be used, and warn of a client that may wait long."""
+    """Require a client of the right kind; warn if it may wait very long."""
     require_methods(client, ("eval",), "a client of redis-py")
-    modules = {kind.__module__ for kind in type(client).__mro__}
-    # By name: neither of the two need be importable for a client of another make.
-    if any(name.partition(".")[0] == "redis" for name in modules):
+    # By name, since another client with `eval` needs no redis-py.
+    if _is_of_redis_py(client):
+        modules = [kind.__module__ for kind in type(client).__mro__]
         is_async = any(name.startswith("redis.asyncio") for name in modules)
         if is_async and not asynchronous:
             msg = "The client is asynchronous; use AsyncRedisReplayStore"
@@ -285,9 +345,9 @@ def _check_client(client: _Client, *, asynchronous: bool) -> None:
 
 
 def _longest_wait(client: _Client) -> float | None:
-    """Return how long the client waits for a silent server, in seconds, if it ends."""
-    # A pool has the options of its connections, a synchronous cluster keeps them in
-    # its manager of nodes, an asynchronous one itself.
+    """Return the client's longest wait, in seconds; None if it waits for ever."""
+    # The options are in the pool; in a cluster's node manager; or, in an asynchronous
+    # cluster, in the client.
     holder = getattr(client, "connection_pool", None)
     if holder is None:
         holder = getattr(client, "nodes_manager", client)
@@ -304,5 +364,5 @@ def _longest_wait(client: _Client) -> float | None:
         timeout = default.default
     retries: Callable[[], int] = getattr(options.get("retry"), "get_retries", lambda: 0)
     attempts = retries() + 1
-    # A negative number of retries has no end either.
+    # A negative number of retries means no end.
     return timeout * attempts if timeout is not None and attempts > 0 else None

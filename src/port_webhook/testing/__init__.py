@@ -1,4 +1,4 @@
-"""What your own tests need: signed requests, realistic invocations, and events.
+"""Tools for your own tests: signed requests, realistic invocations, and events.
 
 ::
 
@@ -10,8 +10,8 @@ Nothing here switches a check off. Everything is signed, or encrypted, with a se
 that you choose, as Port does with the real one; your application verifies it.
 
 The clients for web frameworks live in modules of their own and are imported only by
-name: ``port_webhook.testing.flask``, ``django``, ``fastapi`` and ``httpx2``. The
-fixtures for pytest are in ``port_webhook.testing.plugin``.
+name: ``port_webhook.testing.flask``, ``django``, ``fastapi``, ``httpx2`` and
+``requests``. The fixtures for pytest are in ``port_webhook.testing.plugin``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from port_webhook.testing._builders import (
     workflow_node_run,
 )
 from port_webhook.testing._encryption import encrypt_client_side, encrypt_secret
+from port_webhook.testing._forgeries import (
+    aassert_refuses_forgeries,
+    assert_refuses_forgeries,
+)
 from port_webhook.testing._lambda_events import kafka_event, lambda_event
 from port_webhook.testing._signing import (
     FixedClock,
@@ -41,7 +45,9 @@ __all__ = [
     "FixedClock",
     "SignedRequest",
     "Signer",
+    "aassert_refuses_forgeries",
     "action_invocation",
+    "assert_refuses_forgeries",
     "automation_trigger_data",
     "changelog_message",
     "custom_payload",

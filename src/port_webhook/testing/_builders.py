@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     Operation = Literal["CREATE", "DAY-2", "DELETE"]
     EntityChange = Literal["created", "updated", "deleted", "expired"]
     RunChange = Literal["created", "updated"]
+
+__all__ = [
+    "action_invocation",
+    "automation_trigger_data",
+    "changelog_message",
+    "custom_payload",
+    "entity_event",
+    "run_event",
+    "trigger_data",
+    "workflow_node_run",
+]
 
 _RUN_ID = "r_Harbour7Qm2"
 _NODE_RUN_ID = "wfnr_Harbour4Tz9"
@@ -44,6 +56,7 @@ _RUN_ACTIONS = {"created": "CREATE", "updated": "UPDATE"}
 _YOURS = frozenset(("inputs", "properties"))
 
 
+@boundary
 def action_invocation(
     *,
     properties: dict[str, Any] | None = None,
@@ -95,6 +108,7 @@ def action_invocation(
     return _merge(envelope, changes)
 
 
+@boundary
 def trigger_data(
     *, operation: Operation = "CREATE", run_id: str = _RUN_ID, **changes: Any
 ) -> dict[str, Any]:
@@ -124,6 +138,7 @@ def trigger_data(
     return _merge(data, changes)
 
 
+@boundary
 def automation_trigger_data(
     event: dict[str, Any] | None = None, *, run_id: str = _RUN_ID, **changes: Any
 ) -> dict[str, Any]:
@@ -146,6 +161,7 @@ def automation_trigger_data(
     return _merge(data, changes)
 
 
+@boundary
 def entity_event(change: EntityChange = "updated", **changes: Any) -> dict[str, Any]:
     """Build the `CatalogEvent` of an entity.
 
@@ -172,6 +188,7 @@ def entity_event(change: EntityChange = "updated", **changes: Any) -> dict[str, 
     return _merge(event, changes)
 
 
+@boundary
 def run_event(
     change: RunChange = "updated", *, run_id: str = _RUN_ID, **changes: Any
 ) -> dict[str, Any]:
@@ -210,6 +227,7 @@ def run_event(
     return _merge(event, changes)
 
 
+@boundary
 def changelog_message(
     change: EntityChange = "updated",
     *,
@@ -256,6 +274,7 @@ def changelog_message(
     return _merge(message, changes)
 
 
+@boundary
 def workflow_node_run(*, run_id: str = _NODE_RUN_ID, **changes: Any) -> dict[str, Any]:
     """Build the run of a workflow's node, a `WorkflowNodeRun`.
 
@@ -270,6 +289,7 @@ def workflow_node_run(*, run_id: str = _NODE_RUN_ID, **changes: Any) -> dict[str
     return _merge(run, changes)
 
 
+@boundary
 def custom_payload(*, run_id: str = _RUN_ID, **changes: Any) -> dict[str, Any]:
     """Build a body that an author templated, a `CustomPayload`.
 

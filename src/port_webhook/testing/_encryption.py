@@ -1,4 +1,4 @@
-"""The senders' half of secret inputs: what Port and your users' browsers encrypt."""
+"""Encrypt secret inputs as Port does, and as users' browsers do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
     Plaintext = str | Mapping[str, Any] | Sequence[Any]
 
+__all__ = ["encrypt_client_side", "encrypt_secret"]
+
 _KEY_BYTES = 32
 _SECRET_IV_BYTES = 16
 _CLIENT_SIDE_IV_BYTES = 12
 
 
+@boundary
 def encrypt_secret(plaintext: Plaintext, client_secret: str | bytes) -> str:
     """Encrypt an input as Port does: the counterpart of `decrypt_secret`.
 
@@ -41,13 +45,13 @@ def encrypt_secret(plaintext: Plaintext, client_secret: str | bytes) -> str:
         ConfigurationError: *plaintext* is neither text nor JSON, or *client_secret*
             is not as above.
     """
-    result = _encrypt_secret(plaintext, client_secret)
-    del plaintext, client_secret
-    if isinstance(result, ConfigurationError):
-        raise result
-    return result
+    key = _read_secret(client_secret)
+    iv = os.urandom(_SECRET_IV_BYTES)
+    sealed = AESGCM(key[:_KEY_BYTES]).encrypt(iv, _to_bytes(plaintext), None)
+    return b64encode(iv + sealed).decode("ascii")
 
 
+@boundary
 def encrypt_client_side(
     plaintext: Plaintext, key: str | bytes | RSAPublicKey | RSAPrivateKey
 ) -> str:
@@ -65,32 +69,8 @@ def encrypt_client_side(
         ConfigurationError: *plaintext* is neither text nor JSON, or *key* is no RSA
             key.
     """
-    result = _encrypt_client_side(plaintext, key)
-    del plaintext, key
-    if isinstance(result, ConfigurationError):
-        raise result
-    return result
-
-
-def _encrypt_secret(plaintext: object, secret: object) -> str | ConfigurationError:
-    key = secret.encode("utf-8", "ignore") if isinstance(secret, str) else secret
-    if not isinstance(key, bytes) or not key.isascii() or len(key) < _KEY_BYTES:
-        return ConfigurationError("client_secret must be ASCII, at least 32 bytes")
-    data = _to_bytes(plaintext)
-    if isinstance(data, ConfigurationError):
-        return data
-    iv = os.urandom(_SECRET_IV_BYTES)
-    sealed = AESGCM(key[:_KEY_BYTES]).encrypt(iv, data, None)
-    return b64encode(iv + sealed).decode("ascii")
-
-
-def _encrypt_client_side(plaintext: object, key: object) -> str | ConfigurationError:
     public = _load_public_key(key)
     data = _to_bytes(plaintext)
-    if isinstance(public, ConfigurationError):
-        return public
-    if isinstance(data, ConfigurationError):
-        return data
     iv = os.urandom(_CLIENT_SIDE_IV_BYTES)
     aes_key = os.urandom(_KEY_BYTES)
     oaep = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
@@ -99,7 +79,15 @@ def _encrypt_client_side(plaintext: object, key: object) -> str | ConfigurationE
     return b64encode(iv + wrapped + sealed).decode("ascii")
 
 
-def _to_bytes(plaintext: object) -> bytes | ConfigurationError:
+def _read_secret(secret: object) -> bytes:
+    key = secret.encode("utf-8", "ignore") if isinstance(secret, str) else secret
+    if not isinstance(key, bytes) or not key.isascii() or len(key) < _KEY_BYTES:
+        msg = "client_secret must be ASCII, at least 32 bytes"
+        raise ConfigurationError(msg)
+    return key
+
+
+def _to_bytes(plaintext: object) -> bytes:
     try:
         if isinstance(plaintext, str):
             return plaintext.encode("utf-8")
@@ -109,10 +97,11 @@ def _to_bytes(plaintext: object) -> bytes | ConfigurationError:
         )
         return text.encode("utf-8")
     except (TypeError, ValueError, RecursionError):
-        return ConfigurationError("plaintext must be text or JSON")
+        msg = "plaintext must be text or JSON"
+        raise ConfigurationError(msg)
 
 
-def _load_public_key(key: object) -> RSAPublicKey | ConfigurationError:
+def _load_public_key(key: object) -> RSAPublicKey:
     if isinstance(key, RSAPrivateKey):
         return key.public_key()
     found = key
@@ -124,4 +113,5 @@ def _load_public_key(key: object) -> RSAPublicKey | ConfigurationError:
             found = None
     if isinstance(found, RSAPublicKey):
         return found
-    return ConfigurationError("key must be an RSA key: PEM, or a key object")
+    msg = "key must be an RSA key: PEM, or a key object"
+    raise ConfigurationError(msg)

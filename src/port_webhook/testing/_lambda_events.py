@@ -1,11 +1,9 @@
-"""What AWS Lambda passes to a function, made of a signed request or of messages.
+"""Build the events that AWS Lambda passes to a function.
 
 The formats are those of AWS: "Set up Lambda proxy integrations in API Gateway" (REST
 APIs, payload format 1.0), "Create AWS Lambda proxy integrations for HTTP APIs" (2.0),
 "Invoking Lambda function URLs", "Use Lambda functions as targets of an Application
 Load Balancer", and "Using Lambda with Amazon MSK" and "with self-managed Apache Kafka".
-
-As in ``signature``, errors are returned where a body is a local.
 """
 
 from __future__ import annotations
@@ -14,13 +12,19 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from port_webhook._arguments import read_body, read_instant
-from port_webhook.exceptions import ConfigurationError, PortWebhookError
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError
+from port_webhook.testing._signing import raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["KafkaSource", "LambdaShape", "kafka_event", "lambda_event"]
+
+T = TypeVar("T")
 
 LambdaShape = Literal["rest_api", "http_api", "function_url", "alb", "alb_multi_value"]
 KafkaSource = Literal["msk", "self_managed"]
@@ -44,6 +48,7 @@ class _Http(NamedTuple):
     encoded: bool
 
 
+@boundary
 def lambda_event(
     body: bytes | str,
     headers: Mapping[str, str] | Iterable[tuple[str, str]],
@@ -75,13 +80,20 @@ def lambda_event(
             body is not UTF-8 and *base64* is false.
         UnreadableBodyError: *body* is neither bytes nor text.
     """
-    event = _lambda_event(body, headers, shape, base64=base64, method=method, path=path)
-    del body, headers
-    if isinstance(event, PortWebhookError):
-        raise event
-    return event
+    write = _choose("shape", shape, _WRITERS)
+    raw = raised(read_body(body, sys.maxsize))
+    pairs = _read_pairs(headers)
+    text = None if base64 else _decode(raw)
+    if text is None and base64 is not None and not base64:
+        msg = "The body is not UTF-8, so base64 must be true"
+        raise ConfigurationError(msg)
+    encoded = text is None
+    if text is None:
+        text = b64encode(raw).decode("ascii")
+    return write(_Http(method, path, pairs, text, encoded))
 
 
+@boundary
 def kafka_event(
     *messages: bytes | str,
     source: KafkaSource = "msk",
@@ -101,53 +113,49 @@ def kafka_event(
         ConfigurationError: *source* or *timestamp* is none of these.
         UnreadableBodyError: A message is neither bytes nor text.
     """
-    event = _kafka_event(messages, source, topic, timestamp)
-    del messages
-    if isinstance(event, PortWebhookError):
-        raise event
-    return event
+    origin = _choose("source", source, _SOURCES)
+    moment = time.time() if timestamp is None else timestamp
+    instant = raised(read_instant(moment, "timestamp"))
+    records: list[dict[str, Any]] = [
+        {
+            "topic": topic,
+            "partition": 0,
+            "offset": offset,
+            "timestamp": int(instant * 1000),
+            "timestampType": "CREATE_TIME",
+            "value": b64encode(raised(read_body(message, sys.maxsize))).decode("ascii"),
+            "headers": [],
+        }
+        for offset, message in enumerate(messages, _FIRST_OFFSET)
+    ]
+    return {
+        **origin,
+        "bootstrapServers": "b-1.harbour.example.com:9096",
+        "records": {f"{topic}-0": records},
+    }
 
 
-def _lambda_event(
-    body: object,
-    headers: object,
-    shape: object,
-    *,
-    base64: object,
-    method: str,
-    path: str,
-) -> dict[str, Any] | PortWebhookError:
-    write = _WRITERS.get(shape) if isinstance(shape, str) else None
-    if write is None:
-        return ConfigurationError(f"shape must be one of {', '.join(_WRITERS)}")
-    raw = read_body(body, sys.maxsize)
-    if isinstance(raw, PortWebhookError):
-        return raw
-    pairs = _read_pairs(headers)
-    if pairs is None:
-        return ConfigurationError("headers must be pairs of text, or a mapping")
-    text = None if base64 else _decode(raw)
-    if text is None and base64 is not None and not base64:
-        return ConfigurationError("The body is not UTF-8, so base64 must be true")
-    encoded = text is None
-    if text is None:
-        text = b64encode(raw).decode("ascii")
-    return write(_Http(method, path, pairs, text, encoded))
+def _choose(name: str, value: object, choices: dict[str, T]) -> T:
+    found = choices.get(value) if isinstance(value, str) else None
+    if found is None:
+        msg = f"{name} must be one of {', '.join(choices)}"
+        raise ConfigurationError(msg)
+    return found
 
 
-def _read_pairs(headers: object) -> list[tuple[str, str]] | None:
-    """Return the headers behind those that every service shows, or None."""
-    pairs: list[tuple[str, str]] = [("Host", _HOST), ("X-Forwarded-Proto", "https")]
+def _read_pairs(headers: object) -> list[tuple[str, str]]:
+    """Return the headers behind those that every service shows."""
     try:
         given = cast("Mapping[object, object]", headers)
         source = given.items() if isinstance(headers, Mapping) else headers
-        for name, value in cast("Iterable[tuple[object, object]]", source):
-            if not isinstance(name, str) or not isinstance(value, str):
-                return None
-            pairs.append((name, value))
+        pairs = [(n, v) for n, v in cast("Iterable[tuple[object, object]]", source)]
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
-        return None
-    return pairs
+        pairs = [(None, None)]
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
+        msg = "headers must be pairs of text, or a mapping"
+        raise ConfigurationError(msg)
+    always = [("Host", _HOST), ("X-Forwarded-Proto", "https")]
+    return always + cast("list[tuple[str, str]]", pairs)
 
 
 def _decode(raw: bytes) -> str | None:
@@ -273,36 +281,3 @@ _SOURCES: dict[str, dict[str, Any]] = {
     "msk": {"eventSource": "aws:kafka", "eventSourceArn": _CLUSTER},
     "self_managed": {"eventSource": "SelfManagedKafka"},
 }
-
-
-def _kafka_event(
-    messages: tuple[object, ...], source: object, topic: str, timestamp: object
-) -> dict[str, Any] | PortWebhookError:
-    origin = _SOURCES.get(source) if isinstance(source, str) else None
-    if origin is None:
-        return ConfigurationError(f"source must be one of {', '.join(_SOURCES)}")
-    moment = time.time() if timestamp is None else timestamp
-    instant = read_instant(moment, "timestamp")
-    if isinstance(instant, ConfigurationError):
-        return instant
-    records: list[dict[str, Any]] = []
-    for offset, message in enumerate(messages, _FIRST_OFFSET):
-        raw = read_body(message, sys.maxsize)
-        if isinstance(raw, PortWebhookError):
-            return raw
-        records.append(
-            {
-                "topic": topic,
-                "partition": 0,
-                "offset": offset,
-                "timestamp": int(instant * 1000),
-                "timestampType": "CREATE_TIME",
-                "value": b64encode(raw).decode("ascii"),
-                "headers": [],
-            }
-        )
-    return {
-        **origin,
-        "bootstrapServers": "b-1.harbour.example.com:9096",
-        "records": {f"{topic}-0": records},
-    }

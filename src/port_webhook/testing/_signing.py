@@ -1,46 +1,57 @@
-"""Requests and messages, signed as each sender signs them (protocol, section 2).
+"""Sign requests and messages as each sender does (protocol, section 2).
 
 Port signs the body that it sends. Its agent signs compact JSON and sends other white
 space. A Kafka message carries its signature inside the JSON that was signed.
-
-As in ``signature``, what works with a secret returns its error instead of raising it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from port_webhook._arguments import read_body, read_instant, require_function
 from port_webhook._json import parse, respell_strings
-from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, read_secret
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_webhook._tracebacks import boundary
 from port_webhook._verifier import sign
 from port_webhook.exceptions import (
     ConfigurationError,
     PayloadError,
-    PortWebhookError,
+    VerificationError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+__all__ = [
+    "FixedClock",
+    "SignedRequest",
+    "Signer",
+    "raised",
+    "sign_as_agent",
+    "sign_kafka_message",
+    "sign_request",
+]
+
 # Any JSON value; text and bytes are JSON already.
 Document: TypeAlias = Any
+T = TypeVar("T")
 
 _JSON_TYPE = ("content-type", "application/json")
 _KAFKA_SIGNATURE = "X-Port-Signature"
 _KAFKA_TIMESTAMP = "X-Port-Timestamp"
-_NEW_YEAR_2025 = 1_735_689_600.0
+_NEW_YEAR_2025 = 1_735_689_600
+_NOT_JSON = "document must be strict JSON"
 
 
 class SignedRequest(NamedTuple):
-    """What a client sends.
+    """A body, and the headers to send with it.
 
     Attributes:
         body: The bytes of the body.
-        headers: The two headers of the signature, and the type of the content.
+        headers: The two headers of the signature, and the content type.
     """
 
     body: bytes
@@ -48,44 +59,46 @@ class SignedRequest(NamedTuple):
 
 
 class FixedClock:
-    """A clock that stands still until it is told otherwise.
+    """A clock that stands still until it is advanced.
 
     Give it to a `Verifier` and to a `Signer`, or to a client, as their ``clock``.
 
     Args:
-        now: What it shows: seconds since the epoch, or an aware datetime. The start
-            of the year 2025, UTC, unless you choose.
+        now: The time to start with: seconds since the epoch, or an aware datetime.
+            The default is the start of the year 2025, UTC.
 
     Attributes:
-        now: What it shows, in seconds since the epoch. It may be set.
+        now: The current time, in seconds since the epoch. It may be set.
 
     Raises:
         ConfigurationError: *now* is neither.
     """
 
-    def __init__(
-        self, now: float | datetime = _NEW_YEAR_2025
-    ) -> None:  # described above
-        instant = read_instant(now, "now")
-        if isinstance(instant, ConfigurationError):
-            raise instant
-        self.now: float = instant
+    @boundary
+    def __init__(self, now: float | datetime = _NEW_YEAR_2025) -> None:
+        self._start = float(raised(read_instant(now, "now")))
+        self.now: float = self._start
 
     def __call__(self) -> float:
         """Return ``now``."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let the clock go on; back, if *seconds* is negative."""
+        """Advance the clock by *seconds*, which may be negative."""
         self.now += seconds
+
+    def reset(self) -> None:
+        """Go back to the time that the clock started with."""
+        self.now = self._start
 
 
 class Signer:
-    """Signs what a test sends: the functions of this module, with their secret.
+    """The signing functions of this module, with a secret and a clock.
 
     Args:
         secret: The client secret that the receiver verifies with.
-        clock: Returns the time in seconds since the epoch; the real time if None.
+        clock: Returns the time in seconds since the epoch. None is the real time,
+            looked up at each call, so that tools that freeze time are seen.
 
     Raises:
         ConfigurationError: *secret* or *clock* is not valid.
@@ -93,63 +106,57 @@ class Signer:
 
     __slots__ = ("_clock", "_secret")
 
-    def __init__(  # described above
+    @boundary
+    def __init__(
         self, secret: str | bytes, *, clock: Callable[[], float] | None = None
     ) -> None:
-        key = read_secret(secret, "secret")
-        del secret
-        if isinstance(key, ConfigurationError):
-            raise key
-        self._secret = key
-        del key
+        sign(b"", secret, timestamp=_NEW_YEAR_2025)  # checks the secret
         if clock is not None:
             require_function("clock", clock)
+        self._secret = secret
         self._clock = clock
 
+    @boundary
     def __call__(self, document: Document) -> SignedRequest:
-        """Do what `sign_request` does."""
-        signed = _sign_request(document, self._secret, self._now())
-        del document
-        if isinstance(signed, PortWebhookError):
-            raise signed
-        return signed
+        """Sign *document*; see `sign_request`."""
+        return sign_request(document, self._secret, timestamp=self._now())
 
+    @boundary
     def as_agent(self, document: Document) -> SignedRequest:
-        """Do what `sign_as_agent` does."""
-        signed = _sign_as_agent(document, self._secret, self._now())
-        del document
-        if isinstance(signed, PortWebhookError):
-            raise signed
-        return signed
+        """Sign *document* as Port's agent does; see `sign_as_agent`."""
+        return sign_as_agent(document, self._secret, timestamp=self._now())
 
+    @boundary
     def kafka_message(self, document: Document, *, gitlab: bool = False) -> bytes:
-        """Do what `sign_kafka_message` does."""
-        message = _sign_message(document, self._secret, self._now(), gitlab=gitlab)
-        del document
-        if isinstance(message, PortWebhookError):
-            raise message
-        return message
+        """Sign *document* as a Kafka message; see `sign_kafka_message`."""
+        return sign_kafka_message(
+            document, self._secret, timestamp=self._now(), gitlab=gitlab
+        )
 
-    def headers(self, body: bytes | str) -> dict[str, str]:
-        """Do what `port_webhook.sign` does."""
-        headers = _sign(body, self._secret, self._now())
-        del body
-        if isinstance(headers, PortWebhookError):
-            raise headers
-        return headers
+    @boundary
+    def headers(
+        self, body: bytes | str, *, timestamp: int | None = None
+    ) -> dict[str, str]:
+        """Return the two headers for *body*; see `port_webhook.sign`.
 
-    def _now(self) -> int | ConfigurationError | None:
+        Without a *timestamp* they have the time of the clock.
+        """
+        stamp = self._now() if timestamp is None else timestamp
+        return sign(body, self._secret, timestamp=stamp)
+
+    def _now(self) -> int | None:
         """Return the time in whole seconds; None for the real one."""
         if self._clock is None:
             return None
         try:
             now = self._clock()
-        except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
-            return ConfigurationError(f"clock raised {type(error).__name__}")
-        instant = read_instant(now, "clock")
-        return instant if isinstance(instant, ConfigurationError) else int(instant)
+        except Exception as error:  # noqa: BLE001  # a user's clock may raise anything
+            msg = f"clock raised {type(error).__name__}"
+            raise ConfigurationError(msg)
+        return int(raised(read_instant(now, "clock")))
 
 
+@boundary
 def sign_request(
     document: Document, secret: str | bytes, *, timestamp: int | None = None
 ) -> SignedRequest:
@@ -169,13 +176,11 @@ def sign_request(
             not valid.
         UnreadableBodyError: *document* is text that cannot be encoded.
     """
-    signed = _sign_request(document, secret, timestamp)
-    del document, secret
-    if isinstance(signed, PortWebhookError):
-        raise signed
-    return signed
+    body = _write(document)
+    return _request(body, sign(body, secret, timestamp=timestamp))
 
 
+@boundary
 def sign_as_agent(
     document: Document, secret: str | bytes, *, timestamp: int | None = None
 ) -> SignedRequest:
@@ -196,13 +201,14 @@ def sign_as_agent(
         ConfigurationError: As for `sign_request`.
         UnreadableBodyError: As for `sign_request`.
     """
-    signed = _sign_as_agent(document, secret, timestamp)
-    del document, secret
-    if isinstance(signed, PortWebhookError):
-        raise signed
-    return signed
+    value = _copy(document)
+    signed = json.dumps(value, separators=(",", ":"))
+    # As observed: the white space of Python's default, and nothing for null.
+    body = b"" if value is None else json.dumps(value).encode("ascii")
+    return _request(body, sign(signed, secret, timestamp=timestamp))
 
 
+@boundary
 def sign_kafka_message(
     document: Document,
     secret: str | bytes,
@@ -230,50 +236,12 @@ def sign_kafka_message(
             ``headers`` are none.
         UnreadableBodyError: As for `sign_request`.
     """
-    message = _sign_message(document, secret, timestamp, gitlab=gitlab)
-    del document, secret
-    if isinstance(message, PortWebhookError):
-        raise message
-    return message
-
-
-def _sign_request(
-    document: object, secret: str | bytes, timestamp: int | PortWebhookError | None
-) -> SignedRequest | PortWebhookError:
-    body = _write(document)
-    if isinstance(body, PortWebhookError):
-        return body
-    return _request(body, _sign(body, secret, timestamp))
-
-
-def _sign_as_agent(
-    document: object, secret: str | bytes, timestamp: int | PortWebhookError | None
-) -> SignedRequest | PortWebhookError:
-    value = _copy(document)
-    if isinstance(value, PortWebhookError):
-        return value
-    signed = json.dumps(value, separators=(",", ":"))
-    # As observed: the white space of Python's default, and nothing for null.
-    body = b"" if value is None else json.dumps(value).encode("ascii")
-    return _request(body, _sign(signed, secret, timestamp))
-
-
-def _sign_message(
-    document: object,
-    secret: str | bytes,
-    timestamp: int | PortWebhookError | None,
-    *,
-    gitlab: bool,
-) -> bytes | PortWebhookError:
     message = _copy(document)
-    if isinstance(message, PortWebhookError):
-        return message
     headers = _open(message, "headers", create=True)
     method = _open(message, "payload", "action", "invocationMethod", create=gitlab)
     if headers is None or (gitlab and method is None):
-        return ConfigurationError(
-            "document must be a JSON object, and so must its headers and payload"
-        )
+        msg = "document must be a JSON object, and so must its headers and payload"
+        raise ConfigurationError(msg)
     if gitlab:
         method["type"] = "GITLAB"
     for key in (_KAFKA_SIGNATURE, _KAFKA_TIMESTAMP):
@@ -281,12 +249,17 @@ def _sign_message(
     signed = message
     if method is not None and method.get("type") == "GITLAB":
         signed = {key: message[key] for key in message if key != "headers"}
-    made = _sign(_print(signed), secret, timestamp)
-    if isinstance(made, PortWebhookError):
-        return made
+    made = sign(_print(signed), secret, timestamp=timestamp)
     headers[_KAFKA_SIGNATURE] = made[SIGNATURE_HEADER]
     headers[_KAFKA_TIMESTAMP] = int(made[TIMESTAMP_HEADER])
     return _print(message)
+
+
+def raised(value: T | ConfigurationError | VerificationError) -> T:
+    """Raise *value* if it is an error, as `_arguments` returns its own."""
+    if isinstance(value, ConfigurationError | VerificationError):
+        raise value
+    return value
 
 
 def _open(value: Any, *path: str, create: bool) -> Any:
@@ -301,50 +274,29 @@ def _open(value: Any, *path: str, create: bool) -> Any:
     return cast("Any", value) if isinstance(value, dict) else None
 
 
-def _sign(
-    body: bytes | str, secret: str | bytes, timestamp: int | PortWebhookError | None
-) -> dict[str, str] | PortWebhookError:
-    if isinstance(timestamp, PortWebhookError):
-        return timestamp
-    try:
-        return sign(body, secret, timestamp=timestamp)
-    except PortWebhookError as error:
-        # Its traceback would show this frame's locals.
-        return error.with_traceback(None)
-
-
-def _request(
-    body: bytes, signed: dict[str, str] | PortWebhookError
-) -> SignedRequest | PortWebhookError:
-    if isinstance(signed, PortWebhookError):
-        return signed
+def _request(body: bytes, signed: dict[str, str]) -> SignedRequest:
     return SignedRequest(body, dict([_JSON_TYPE, *signed.items()] if body else signed))
 
 
-def _write(document: object) -> bytes | PortWebhookError:
+def _write(document: object) -> bytes:
     """Return the body that *document* is, or is written as."""
     if isinstance(document, str | bytes | bytearray | memoryview):
-        return read_body(cast("object", document), sys.maxsize)
+        return raised(read_body(cast("object", document), sys.maxsize))
     try:
         return _print(document)
     except Exception:  # noqa: BLE001  # a foreign class may raise anything
-        return _not_json()
+        raise ConfigurationError(_NOT_JSON)
 
 
 def _copy(document: object) -> Any:
-    """Return a copy of *document*, or of what its text says; or the error."""
-    body = _write(document)
-    if isinstance(body, PortWebhookError):
-        return body
-    value = parse(body)
-    return _not_json() if isinstance(value, PayloadError) else value
+    """Return a copy of *document*, or of what its text says."""
+    try:
+        return parse(_write(document))
+    except PayloadError:
+        raise ConfigurationError(_NOT_JSON)
 
 
 def _print(value: object) -> bytes:
     """Print JSON compactly, its strings as JavaScript does."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return respell_strings(text.encode("ascii"))
-
-
-def _not_json() -> ConfigurationError:
-    return ConfigurationError("document must be strict JSON")

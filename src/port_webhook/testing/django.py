@@ -13,17 +13,21 @@ from django.test import AsyncClient, Client
 from django.utils.encoding import force_bytes
 
 from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook._tracebacks import boundary
 from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+__all__ = ["AsyncSigningClient", "SigningClient"]
+
 
 class _Signing:
-    """What both clients do, in front of Django's own."""
+    """The signing that both clients share."""
 
     defaults: Any  # of Django: the headers of every request, by name
 
+    @boundary
     def __init__(
         self,
         *args: Any,
@@ -34,6 +38,7 @@ class _Signing:
         self._signer = Signer(secret, clock=clock)
         super().__init__(*args, **kwargs)
 
+    @boundary
     def generic(
         self,
         method: str,
@@ -65,7 +70,7 @@ class SigningClient(_Signing, Client):
     Args:
         args: Those of `django.test.Client`.
         secret: The client secret that the project verifies with.
-        clock: Returns the time in seconds since the epoch; the real time if None.
+        clock: Returns the time in seconds since the epoch; None is the real time.
         kwargs: Those of `django.test.Client`.
 
     Raises:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.testclient import TestClient
 
 from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook._tracebacks import boundary
 from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from httpx2 import Request, Response
+
+__all__ = ["SigningClient"]
 
 
 class SigningClient(TestClient):
@@ -29,13 +32,14 @@ class SigningClient(TestClient):
     Args:
         args: Those of `starlette.testclient.TestClient`, the application first.
         secret: The client secret that the application verifies with.
-        clock: Returns the time in seconds since the epoch; the real time if None.
+        clock: Returns the time in seconds since the epoch; None is the real time.
         kwargs: Those of `starlette.testclient.TestClient`.
 
     Raises:
         ConfigurationError: *secret* or *clock* is not valid.
     """
 
+    @boundary
     def __init__(
         self,
         *args: Any,
@@ -47,6 +51,7 @@ class SigningClient(TestClient):
         super().__init__(*args, **kwargs)
 
     # Not a class of Auth: Starlette's client is httpx2's or, of old, that of httpx.
+    @boundary
     def send(self, request: Request, **kwargs: Any) -> Response:
         """Sign the request that every other method of the client ends in."""
         if SIGNATURE_HEADER not in request.headers:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask.testing import FlaskClient
 
 from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook._tracebacks import boundary
 from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
     from werkzeug.datastructures import Headers
+
+__all__ = ["SigningClient"]
 
 
 class SigningClient(FlaskClient):
@@ -32,13 +35,14 @@ class SigningClient(FlaskClient):
     Args:
         args: Those of `flask.testing.FlaskClient`, the application first.
         secret: The client secret that the application verifies with.
-        clock: Returns the time in seconds since the epoch; the real time if None.
+        clock: Returns the time in seconds since the epoch; None is the real time.
         kwargs: Those of `flask.testing.FlaskClient`.
 
     Raises:
         ConfigurationError: *secret* or *clock* is not valid.
     """
 
+    @boundary
     def __init__(
         self,
         *args: Any,
@@ -49,6 +53,7 @@ class SigningClient(FlaskClient):
         self._signer = Signer(secret, clock=clock)
         super().__init__(*args, **kwargs)
 
+    @boundary
     def run_wsgi_app(
         self,
         environ: WSGIEnvironment,

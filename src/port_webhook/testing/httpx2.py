@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook._tracebacks import boundary
 from port_webhook.testing._signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+__all__ = ["SigningAuth"]
 
 
 class SigningAuth(httpx2.Auth):
@@ -23,7 +26,7 @@ class SigningAuth(httpx2.Auth):
 
     Args:
         secret: The client secret that the receiver verifies with.
-        clock: Returns the time in seconds since the epoch; the real time if None.
+        clock: Returns the time in seconds since the epoch; None is the real time.
 
     Raises:
         ConfigurationError: *secret* or *clock* is not valid.
@@ -31,6 +34,7 @@ class SigningAuth(httpx2.Auth):
 
     requires_request_body = True
 
+    @boundary
     def __init__(
         self, secret: str | bytes, *, clock: Callable[[], float] | None = None
     ) -> None:
@@ -40,6 +44,10 @@ class SigningAuth(httpx2.Auth):
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Sign *request*."""
+        self._sign(request)
+        yield request
+
+    @boundary
+    def _sign(self, request: httpx2.Request) -> None:
         if SIGNATURE_HEADER not in request.headers:
             request.headers.update(self._signer.headers(request.content))
-        yield request

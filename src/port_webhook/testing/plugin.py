@@ -1,22 +1,32 @@
-"""Fixtures for pytest, with a secret of their own and a clock that stands still.
+"""Fixtures for pytest: a secret, a clock, a verifier and a signer.
 
 In the ``conftest.py`` at the root of your project::
 
     pytest_plugins = ["port_webhook.testing.plugin"]
 
-Define a fixture of the same name to choose another secret or another clock; the rest
-follows. There is no entry point on purpose: pytest would load this package in every
-run, and before pytest-cov could see it.
+All fixtures have session scope, and each test begins with the clock at its start.
+Define a fixture of the same name, of any scope, to choose another secret or another
+clock; the others follow.
+
+The clock stands still in each test that uses ``port_webhook_clock`` or
+``port_webhook_verifier``, itself or through other fixtures. In every other test the
+signer takes the real time, as `Verifier.from_env` does.
+
+There is no entry point on purpose: pytest would load this package in every run, and
+before pytest-cov could see it.
 """
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from port_webhook import Verifier
     from port_webhook.testing import FixedClock, Signer
@@ -28,36 +38,112 @@ __all__ = [
     "port_webhook_verifier",
 ]
 
+_MADE_UP = "made-up-client-secret-for-tests-of-port-webhook"
+_ENV = "PORT_CLIENT_SECRET"
+_ENV_FILE = "PORT_CLIENT_SECRET_FILE"
+_FIXTURES = frozenset(__all__)
+_STANDS = "_port_webhook_clock_stands"
 
-@pytest.fixture
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `Verifier.from_env` find the made-up secret, unless there is another."""
+    if not os.environ.get(_ENV) and not os.environ.get(_ENV_FILE):
+        patch = pytest.MonkeyPatch()
+        patch.setenv(_ENV, _MADE_UP)
+        config.add_cleanup(patch.undo)
+
+
+@pytest.fixture(scope="session")
 def port_webhook_secret() -> str:
-    """A client secret, long enough for secret inputs too."""
-    return "made-up-client-secret-for-tests-of-port-webhook"
+    """The client secret of the environment, or one that is made up.
+
+    The made-up one is long enough for secret inputs, and is put into the environment
+    where there is none.
+    """
+    secret, path = os.environ.get(_ENV), os.environ.get(_ENV_FILE)
+    if secret or not path:
+        return secret or _MADE_UP
+    text = Path(path).read_bytes().decode("utf-8")
+    return text.removesuffix("\n").removesuffix("\r")
 
 
-@pytest.fixture
-def port_webhook_clock() -> FixedClock:
+@pytest.fixture(scope="session")
+def port_webhook_clock(
+    _port_webhook_shared: _Shared, _port_webhook_clock_stands: None
+) -> FixedClock:
     """A `FixedClock`: move it with ``advance``."""
-    from port_webhook.testing import FixedClock
-
-    return FixedClock()
+    return _port_webhook_shared.clock
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def port_webhook_verifier(
-    port_webhook_secret: str | bytes, port_webhook_clock: Callable[[], float]
+    _port_webhook_shared: _Shared, _port_webhook_clock_stands: None
 ) -> Verifier:
     """A `Verifier` with the secret and the clock of the test."""
-    from port_webhook import Verifier
-
-    return Verifier(port_webhook_secret, clock=port_webhook_clock)
+    return _port_webhook_shared.verifier
 
 
-@pytest.fixture
-def port_webhook_sign(
-    port_webhook_secret: str | bytes, port_webhook_clock: Callable[[], float]
-) -> Signer:
-    """A `Signer` with the secret and the clock of the test."""
-    from port_webhook.testing import Signer
+@pytest.fixture(scope="session")
+def port_webhook_sign(_port_webhook_shared: _Shared) -> Signer:
+    """A `Signer` with the secret of the test, and with its clock if that stands."""
+    return _port_webhook_shared.signer
 
-    return Signer(port_webhook_secret, clock=port_webhook_clock)
+
+class _Shared:
+    """A session's clock, verifier and signer."""
+
+    def __init__(self, secret: str | bytes) -> None:
+        from port_webhook import Verifier
+        from port_webhook.testing import FixedClock, Signer
+
+        self.clock = FixedClock()
+        self.stands = False
+        self.verifier = Verifier(secret, clock=self.now)
+        self.signer = Signer(secret, clock=self.now)
+
+    def now(self) -> float:
+        return self.clock() if self.stands else time.time()
+
+    def follow(self, secret: str | bytes, clock: Callable[[], float]) -> None:
+        """Change the verifier and the signer in place, since applications hold them."""
+        from port_webhook import Verifier
+        from port_webhook.testing import Signer
+
+        now = self.now if clock is self.clock else clock
+        Verifier.__init__(self.verifier, secret, clock=now)
+        Signer.__init__(self.signer, secret, clock=now)
+
+
+@pytest.fixture(scope="session")
+def _port_webhook_shared(request: pytest.FixtureRequest) -> _Shared:
+    try:
+        secret = request.getfixturevalue("port_webhook_secret")
+    except pytest.fail.Exception:
+        secret = _MADE_UP  # The test's own has a narrower scope, and is set before it.
+    return _Shared(secret)
+
+
+@pytest.fixture(scope="session")
+def _port_webhook_clock_stands(_port_webhook_shared: _Shared) -> None:
+    """Tell by its name that a test depends on the clock."""
+    _port_webhook_shared.stands = True
+
+
+@pytest.fixture(autouse=True)
+def _port_webhook_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Set the secret and the clock of each test that uses a fixture of this module."""
+    names = getattr(request.node, "fixturenames", ())
+    if _FIXTURES.isdisjoint(names):
+        yield
+        return
+    from port_webhook.testing import FixedClock
+
+    shared: _Shared = request.getfixturevalue("_port_webhook_shared")
+    clock = request.getfixturevalue("port_webhook_clock")
+    shared.stands = _STANDS in names
+    shared.follow(request.getfixturevalue("port_webhook_secret"), clock)
+    if isinstance(clock, FixedClock):
+        clock.reset()
+    yield
+    if isinstance(clock, FixedClock):
+        clock.reset()

@@ -1,4 +1,4 @@
-"""A replay store in the database of a Django project; also the app that it needs.
+"""A replay store in the database of a Django project, and the app that it needs.
 
 ::
 
@@ -6,8 +6,8 @@
 
     from port_webhook.replay.django import DjangoReplayStore
 
-The name is resolved when it is first used (PEP 562): Django imports this package
-before its models may be.
+The name is resolved on first use (PEP 562): Django imports this package before models
+can be imported.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The store: unique keys, conditional UPDATE and DELETE.
+"""The replay store of a Django project: unique keys, conditional UPDATE and DELETE.
 
-Each write is one statement that commits by itself and names, in its WHERE clause, what
-must still be true. The times that it compares come from this machine's clock and are
-passed in, so that a statement means the same on every database.
+Each write is one statement in a transaction of its own, with its condition in the
+WHERE clause. Times come from this machine's clock and are passed as numbers, so that a
+statement means the same on every database.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import Error, IntegrityError, connections, transaction
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.replay._values import to_milliseconds, to_name
 
@@ -31,25 +33,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _COMMITTED = ""
-# Each further round means that somebody else has claimed, or removed, the row in
-# between; more than a few of them need leases of nearly nothing.
+_UNDEFINED_TABLE = "42P01"  # PostgreSQL
+_NO_SUCH_TABLE = 1146  # MySQL
+_STATE = re.compile(r"[0-9A-Z]{5}")
+# A further round is needed only if another process claimed or removed the row in
+# between.
 _ROUNDS = 3
 
 
 class DjangoReplayStore:
     """Claims in a table of a Django project, for all that share its database.
 
-    Tested on PostgreSQL and SQLite. Put ``port_webhook.replay.django`` into
+    Tested on PostgreSQL and SQLite. Add ``port_webhook.replay.django`` to
     ``INSTALLED_APPS``, migrate, and run ``manage.py clear_replay_claims`` from time to
-    time: expired rows do no harm, but stay.
+    time to delete expired rows.
 
-    A claim must be visible to others at once, so the store refuses to work inside a
-    transaction. Under ``ATOMIC_REQUESTS`` mark the view with Django's
-    ``transaction.non_atomic_requests``, or give the store a second alias for the same
-    database without that option. (The transaction of a ``TestCase`` is let pass.)
+    A claim must be visible to others at once, so the store raises a
+    `ConfigurationError` inside a transaction. Under ``ATOMIC_REQUESTS`` mark the view
+    with Django's ``transaction.non_atomic_requests``, or give the store a second alias
+    for the same database without that option. The transaction of a ``TestCase`` is
+    allowed.
 
-    Expiry is decided by the clocks of your machines: a lease must be longer than the
-    longest handler and the largest difference between two clocks together.
+    Expiry is decided by the clocks of your machines: the lease must be longer than the
+    longest handler plus the largest difference between two clocks.
 
     Args:
         using: The alias of the database.
@@ -61,6 +67,7 @@ class DjangoReplayStore:
 
     __slots__ = ("_clock", "using")
 
+    @boundary
     def __init__(
         self, using: str = "default", *, clock: Callable[[], float] = time.time
     ) -> None:
@@ -78,20 +85,21 @@ class DjangoReplayStore:
     async def to_thread(
         function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a step of an asynchronous view where Django runs its database code.
+        """Run *function* in the thread that Django uses for its database code.
 
-        A connection belongs to its thread. In a thread of any other pool nobody would
-        close it after the request, and a test case would not see its own transaction.
+        A connection belongs to its thread. In any other thread nobody would close it
+        after the request, and a test case would not see its own transaction.
         """
         return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
+    @boundary
     def claim(self, key: str, owner: str, lease: float) -> ClaimResult:
-        """Take *key* for *owner*, if nobody holds it; see `ReplayStore.claim`.
+        """Claim *key* for *owner*, unless it is taken; see `ReplayStore.claim`.
 
         Args:
-            key: Names the signed request.
-            owner: Names this attempt, and no other.
-            lease: How long the claim holds, in seconds.
+            key: The signed request.
+            owner: This attempt to handle it.
+            lease: How long the claim lasts, in seconds.
 
         Returns:
             ``claimed``, ``in_progress`` or ``committed``.
@@ -105,7 +113,7 @@ class DjangoReplayStore:
         with self._statements() as claims:
             for _ in range(_ROUNDS):
                 now = self._now()
-                # A duplicate, the one thing an attacker can send, only reads.
+                # A duplicate, which an attacker can send, causes no write.
                 row = claims.filter(key=name).values_list("owner", "expires_at").first()
                 if row is None:
                     if self._insert(claims, name, holder, now + duration):
@@ -116,19 +124,20 @@ class DjangoReplayStore:
                     owner=holder, expires_at=now + duration
                 ):
                     return "claimed"
-        # Whoever won each round has the key, or had it a moment ago.
+        # Another process won each round.
         return "in_progress"
 
+    @boundary
     def commit(self, key: str, owner: str, ttl: float) -> bool:
         """Mark *key* as handled; see `ReplayStore.commit`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
             ttl: How long the mark lasts, in seconds from now.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
             ConfigurationError: A transaction is open, the app is not installed, or
@@ -142,15 +151,16 @@ class DjangoReplayStore:
             )
             return held.update(owner=_COMMITTED, expires_at=now + duration) == 1
 
+    @boundary
     def release(self, key: str, owner: str) -> bool:
-        """Give the claim back; see `ReplayStore.release`.
+        """Remove the claim; see `ReplayStore.release`.
 
         Args:
-            key: As it was claimed.
-            owner: As it was claimed.
+            key: The claimed key.
+            owner: The owner of the claim.
 
         Returns:
-            False if *owner* holds no claim on *key*.
+            True, or False if *owner* holds no claim on *key*.
 
         Raises:
             ConfigurationError: A transaction is open, or the app is not installed.
@@ -161,17 +171,34 @@ class DjangoReplayStore:
             )
             return self._delete(held) == 1
 
+    @boundary
     def clear_expired(self) -> int:
-        """Remove the rows that have expired; the command's work.
+        """Delete the rows that have expired, as ``clear_replay_claims`` does.
 
         Returns:
-            The number of rows.
+            The number of deleted rows.
 
         Raises:
             ConfigurationError: A transaction is open, or the app is not installed.
         """
         with self._statements() as claims:
             return self._delete(claims.filter(expires_at__lte=self._now()))
+
+    def _explain(self, error: BaseException) -> str:
+        """Return what to do if the table is missing; else the SQLSTATE, if any."""
+        # psycopg and psycopg2; Django keeps their exception as the cause.
+        cause = error.__cause__
+        state: object = getattr(cause, "sqlstate", getattr(cause, "pgcode", None))
+        if (
+            state == _UNDEFINED_TABLE
+            or error.args[:1] == (_NO_SUCH_TABLE,)
+            or str(error).startswith("no such table")  # SQLite has no code for it
+        ):
+            database = "" if self.using == "default" else f" --database={self.using}"
+            return f"its table is missing; run manage.py migrate{database}"
+        if isinstance(state, str) and _STATE.fullmatch(state):
+            return f"SQLSTATE {state}"
+        return ""
 
     def _now(self) -> int:
         """Return the time in whole milliseconds since the epoch."""
@@ -180,30 +207,30 @@ class DjangoReplayStore:
     def _insert(
         self, claims: QuerySet[ReplayClaim], name: str, holder: str, expires_at: int
     ) -> bool:
-        """Insert a row, unless somebody else did so first."""
+        """Insert a row; return False if the key exists."""
         row = claims.model(key=name, owner=holder, expires_at=expires_at)
         try:
-            # PostgreSQL refuses everything after an error until the end of the
-            # transaction; in a test case's, that is a savepoint.
+            # After an error PostgreSQL refuses everything until the end of the
+            # transaction; in a test case that is a savepoint.
             with transaction.atomic(using=self.using):
-                # In bulk, because save() calls the project's signal receivers.
+                # bulk_create() calls no signal receivers of the project, save() does.
                 claims.bulk_create([row])
         except IntegrityError:
             return False
         return True
 
     def _delete(self, rows: QuerySet[ReplayClaim]) -> int:
-        """Delete *rows* in one statement, and return how many there were."""
-        # delete() first reads the rows and then deletes them by key alone, if any
-        # receiver in the project listens to deletions: the condition would be lost.
+        """Delete *rows* in one statement; return how many there were."""
+        # If the project has a receiver of deletions, delete() reads the rows and then
+        # deletes them by key alone: the condition would be lost.
         return rows._raw_delete(using=self.using)  # noqa: SLF001  # as above
 
     @contextmanager
     def _statements(self) -> Generator[QuerySet[ReplayClaim]]:
-        """Yield the rows, on a connection that commits each statement by itself."""
+        """Yield the rows, on a connection in autocommit mode."""
         connection = connections[self.using]
-        # Autocommit is off in a transaction, but also without one where the settings
-        # say so; then nothing would ever commit the claim.
+        # Autocommit is off inside a transaction, and everywhere if the settings say
+        # so; then nothing would commit the claim.
         blocks = connection.atomic_blocks
         in_test_case = bool(blocks) and all(
             getattr(block, "_from_testcase", False) for block in blocks
@@ -218,8 +245,8 @@ class DjangoReplayStore:
                 raise ConfigurationError(msg)
             yield _rows(self.using)
         except Error:
-            # Outside a request nobody else would close a connection that is broken,
-            # and it would fail for ever after a restart of the database.
+            # Outside a request nobody else closes a broken connection, and it would
+            # fail for ever after a restart of the database.
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
             raise
@@ -229,7 +256,7 @@ def _rows(using: str) -> QuerySet[ReplayClaim]:
     try:
         from port_webhook.replay.django.models import ReplayClaim
     except RuntimeError:
-        pass  # Django's own message names the model, not what to do
+        pass  # Django's own message does not tell what to do
     else:
         return ReplayClaim.objects.using(using)
     msg = 'Add "port_webhook.replay.django" to INSTALLED_APPS, and migrate'

@@ -1,8 +1,10 @@
-"""The app's name and label."""
+"""The configuration of the Django app."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+
+__all__ = ["ReplayConfig"]
 
 
 class ReplayConfig(AppConfig):

@@ -1,4 +1,4 @@
-"""The one table of the replay store."""
+"""The table of the replay store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from port_webhook.replay._values import MAX_NAME
 if TYPE_CHECKING:
     from django.db.models.manager import Manager
 
+__all__ = ["ReplayClaim"]
+
 
 class ReplayClaim(models.Model):
-    """A signed request that is being handled, or was.
+    """A signed request that is being handled, or was handled.
 
     Attributes:
         key: The signed request.
-        owner: Who handles it; empty once it was handled.
-        expires_at: When the row stops to count, in milliseconds since the epoch. A
-            number, so that neither ``USE_TZ`` nor a database's idea of time matters.
+        owner: The owner of the claim; empty once the request was handled.
+        expires_at: When the row expires, in milliseconds since the epoch: a number,
+            so that neither ``USE_TZ`` nor the database's time zone matters.
     """
 
     key: models.CharField[str, str] = models.CharField(
@@ -34,7 +36,7 @@ class ReplayClaim(models.Model):
         objects: ClassVar[Manager[ReplayClaim]]
 
     class Meta:
-        """Named in full, because another app may have claims as well."""
+        """Names the model in full, since another app may have claims too."""
 
         verbose_name = "replay claim"
 

@@ -1,4 +1,4 @@
-"""``manage.py clear_replay_claims``: remove what has expired."""
+"""``manage.py clear_replay_claims``: delete expired claims and marks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Command(BaseCommand):
-    """Remove expired claims and marks; run it from time to time, such as hourly."""
+    """Delete expired claims and marks; run it from time to time, such as hourly."""
 
     help = "Removes the expired rows of port-webhook's replay store."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the alias of the database."""
+        """Add ``--database``, the alias of the database."""
         parser.add_argument(
             "--database",
             default=DEFAULT_DB_ALIAS,
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Remove the rows, and say how many there were."""
+        """Delete the rows, and print how many there were."""
         removed = DjangoReplayStore(options["database"]).clear_expired()
         if options["verbosity"] > 0:
             self.stdout.write(f"Removed {removed} expired replay claims.")

@@ -1,0 +1,114 @@
+"""`VerifierSource`: a verifier whose secret is fetched again from time to time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from port_webhook import _log
+from port_webhook._arguments import read_secrets, require_function, require_seconds
+from port_webhook._secrets import set_source
+from port_webhook._tracebacks import boundary
+from port_webhook._verifier import Verifier
+from port_webhook.exceptions import ConfigurationError, PortWebhookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from typing_extensions import Unpack
+
+    from port_webhook._options import VerifierOptions
+
+__all__ = ["VerifierSource"]
+
+
+class VerifierSource:
+    """Verifiers for a secret that may change while the service runs.
+
+    The secret is fetched when the source is built, and again when it is older than
+    *every* seconds: by one thread, while others use the verifier that is there. If
+    that fails, the last verifier stays, and the log has a ``secret_refresh_failed``
+    record. A secret that did not change keeps its verifier.
+
+    Use it where an adapter takes a function: ``webhook(choose=source)``.
+
+    Args:
+        fetch: Returns the current secret, or a sequence of it and the previous ones,
+            the most recent first. It is not asynchronous.
+        every: How long a secret is used before it is fetched again, in seconds.
+        options: Those of `Verifier` but for the secrets. The clock among them, or a
+            monotonic one, also decides when to fetch.
+
+    Raises:
+        ConfigurationError: The first fetch failed, or something is not valid.
+    """
+
+    @boundary
+    def __init__(
+        self,
+        fetch: Callable[[], Any],
+        *,
+        every: float = 300,
+        **options: Unpack[VerifierOptions],
+    ) -> None:
+        require_function("fetch", fetch)
+        self._every = require_seconds("every", every, positive=True)
+        taken = options.keys() & {"secret", "previous_secrets"}
+        if taken:
+            raise ConfigurationError(f"fetch returns {' and '.join(sorted(taken))}")
+        self._fetch = fetch
+        self._options = options
+        self._clock = options.get("clock") or time.monotonic
+        self._lock = threading.Lock()
+        self._fetched_at = self._clock()
+        self._fingerprint = 0
+        self._verifier = self._refresh(None)
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"<VerifierSource every={self._every:g}>"
+
+    @boundary
+    def __call__(self, _request: object = None) -> Verifier:
+        """Return the verifier of the current secret, whatever the request."""
+        age = self._clock() - self._fetched_at
+        # A clock that went back, or is NaN, makes a secret count as old.
+        if not 0 <= age < self._every and self._lock.acquire(blocking=False):
+            try:
+                self._fetched_at = self._clock()
+                self._verifier = self._refresh(self._verifier)
+            except PortWebhookError as error:
+                _log.write(
+                    _log.ERROR,
+                    f"The client secret could not be fetched again, and the last one "
+                    f"stays in use: {error}",
+                    "secret_refresh_failed",
+                )
+            finally:
+                self._lock.release()
+        return self._verifier
+
+    def _refresh(self, last: Verifier | None) -> Verifier:
+        """Fetch, and build a verifier unless the secrets are those of *last*."""
+        try:
+            fetched = self._fetch()
+        except Exception as error:  # noqa: BLE001  # whatever the user's function raises
+            raise ConfigurationError(f"fetch raised {type(error).__name__}")
+        secret, previous = _split(fetched)
+        fingerprint = hash(tuple(read_secrets(secret, previous)))
+        if last is None or fingerprint != self._fingerprint:
+            last = Verifier(secret, previous_secrets=previous, **self._options)
+            set_source(last, "VerifierSource")
+            self._fingerprint = fingerprint
+        return last
+
+
+def _split(fetched: Any) -> tuple[Any, Sequence[Any]]:
+    """Take the current secret apart from the previous ones."""
+    if not isinstance(fetched, list | tuple):
+        return fetched, ()
+    current, *previous = cast("Sequence[Any]", fetched) or (None,)
+    if len(previous) == 1 and isinstance(previous[0], list | tuple):
+        return current, cast("Sequence[Any]", previous[0])  # (current, [previous, …])
+    return current, previous
