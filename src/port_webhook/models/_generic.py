@@ -48,8 +48,7 @@ class InputsModel(Model, Generic[P]):
         given: tuple[Any, ...] = item if item.__class__ is tuple else (item,)
         free: tuple[Any, ...] = cast("Any", cls).__parameters__
         if len(given) != len(free):
-            msg = f"{cls.__name__} takes {len(free)} types in brackets"
-            raise TypeError(msg)
+            raise TypeError(f"{cls.__name__} takes {len(free)} types in brackets")
         types = [ForwardRef(one) if isinstance(one, str) else one for one in given]
         argument = _fill(cls._argument, dict(zip(free, types, strict=True)))
         if argument is cls._argument:
