@@ -81,10 +81,13 @@ class Client:
         self.reported.append((delivery.run_id, "SUCCESS", ""))
 
 
-class AsyncClient(Client):
+class AsyncClient:
+    def __init__(self):
+        self.client = Client()
+
     @asynccontextmanager
     async def report(self, delivery):
-        with Client.report(self, delivery) as run:
+        with self.client.report(delivery) as run:
             yield run
 
 
@@ -297,7 +300,7 @@ def test_what_a_handler_raises_passes_with_our_frames_cleared():
 
     with pytest.raises(KeyError) as caught:
         handlers(deliver({"service": SENTINEL}))
-    trace = caught.tb.tb_next
+    trace: Any = caught.tb.tb_next
     while trace.tb_next is not None:
         assert SENTINEL not in repr(trace.tb_frame.f_locals)
         trace = trace.tb_next
@@ -395,8 +398,15 @@ def test_what_no_handler_can_take_is_reported_as_a_failure():
 
 def test_a_second_parameter_takes_the_run_if_it_is_required_or_called_run():
     handlers = Dispatcher(report=Client())
-    handlers.on(action="create_vm")(lambda delivery, run=None: run)
-    handlers.on(action="grow_vm")(lambda delivery, other="own": other)
+
+    @handlers.on(action="create_vm")
+    def takes_the_run(delivery, run=None):
+        return run
+
+    @handlers.on(action="grow_vm")
+    def has_an_option(delivery, other="own"):
+        return other
+
     handlers.default(lambda *arguments: len(arguments))
     assert handlers(delivery("envelope_create")) == "run r_Vm1Engine"
     assert handlers(delivery("envelope_day2_agent")) == "own"
@@ -433,7 +443,7 @@ def test_an_async_dispatcher_takes_handlers_of_both_kinds():
     assert asyncio.run(handlers("request", delivery("envelope_day2_agent"))) is False
     with pytest.raises(PayloadError, match="there is no handler"):
         asyncio.run(handlers(delivery("custom_flat")))
-    assert [status for _, status, _ in client.reported] == [
+    assert [status for _, status, _ in client.client.reported] == [
         "SUCCESS",
         "SUCCESS",
         "FAILURE",
