@@ -92,8 +92,7 @@ class Field:
         return parts.setdefault(self.key, value)
 
     def __set__(self, instance: Model, value: Never) -> None:
-        msg = f"{type(instance).__name__} is frozen"
-        raise AttributeError(msg)
+        raise AttributeError(f"{type(instance).__name__} is frozen")
 
 
 class Search(Field):
@@ -262,8 +261,7 @@ class Model(metaclass=ModelType):
     _derived: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
-        msg = f"use {type(self).__name__}.from_dict"
-        raise TypeError(msg)
+        raise TypeError(f"use {type(self).__name__}.from_dict")
 
     def __init_subclass__(cls, *, shown: str | None = None) -> None:
         """Collect the fields into tables, once per class.
@@ -274,12 +272,14 @@ class Model(metaclass=ModelType):
         super().__init_subclass__()
         if shown is not None:
             cls._shown = tuple(shown.split())
-        cls._fields = {
+        found = {
             name: value
             for base in reversed(cls.__mro__)
             for name, value in vars(base).items()
             if isinstance(value, Field)
         }
+        # What stands at a key of its own is the first to be named by an error.
+        cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
         fields = cls._fields.values()
         cls._known = frozenset(field.key for field in fields if field.key)
         cls._required = tuple(
@@ -339,12 +339,10 @@ class Model(metaclass=ModelType):
         return cast("dict[str, Any]", copy_json(raw_of(self)))
 
     def __setattr__(self, name: str, value: object) -> None:
-        msg = f"{type(self).__name__} is frozen"
-        raise AttributeError(msg)
+        raise AttributeError(f"{type(self).__name__} is frozen")
 
     def __delattr__(self, name: str) -> None:
-        msg = f"{type(self).__name__} is frozen"
-        raise AttributeError(msg)
+        raise AttributeError(f"{type(self).__name__} is frozen")
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -487,8 +485,7 @@ def _to_text(data: object) -> bytes:
     try:
         return json.dumps(data, allow_nan=False, default=_to_dict).encode("ascii")
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
-        problem = "is not JSON"
-    raise PayloadError(problem)
+        raise PayloadError("is not JSON")
 
 
 def _to_dict(value: object) -> dict[Any, Any]:

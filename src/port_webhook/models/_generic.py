@@ -48,17 +48,13 @@ class InputsModel(Model, Generic[P]):
         given: tuple[Any, ...] = item if item.__class__ is tuple else (item,)
         free: tuple[Any, ...] = cast("Any", cls).__parameters__
         if len(given) != len(free):
-            msg = f"{cls.__name__} takes {len(free)} types in brackets"
-            raise TypeError(msg)
+            raise TypeError(f"{cls.__name__} takes {len(free)} types in brackets")
         types = [ForwardRef(one) if isinstance(one, str) else one for one in given]
         argument = _fill(cls._argument, dict(zip(free, types, strict=True)))
         if argument is cls._argument:
             return cls
-        try:
-            made = _made.get((cls, argument))
-            return made or _made.setdefault((cls, argument), _make(cls, argument))
-        except TypeError:  # an argument without a hash, such as some Annotated
-            return _make(cls, argument)
+        made = _made.get((cls, argument))
+        return made or _made.setdefault((cls, argument), _make(cls, argument))
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
@@ -67,7 +63,7 @@ class InputsModel(Model, Generic[P]):
     @classmethod
     def _with_inputs(cls, model: Self) -> Self:
         """Read the inputs of *model*, if there is a type that says how."""
-        if argument_of(cls) is not None:
+        if not isinstance(cls._argument, TypeVar):
             getattr(model, cls._inputs_name)
         return model
 
@@ -81,9 +77,8 @@ class InputsModel(Model, Generic[P]):
 
 
 def argument_of(model: Any) -> Any:
-    """Return the type that *model* reads its inputs as; None if it is open."""
-    argument = getattr(model, "_argument", None)
-    return None if isinstance(argument, TypeVar) else argument
+    """Return the type of the inputs of *model*, maybe a variable; None without any."""
+    return getattr(model, "_argument", None)
 
 
 def _free(argument: Any) -> tuple[Any, ...]:
@@ -111,8 +106,8 @@ def _make(model: Any, argument: Any) -> ModelType:
     }
     for name, field in fields_of(model).items():
         inner: Any = field.kind
-        if isinstance(inner, ModelType) and issubclass(inner, InputsModel):
-            generic = cast("Any", inner)
+        if argument_of(inner) == argument_of(model):
+            generic: Any = vars(inner).get("_origin", (inner,))[0]
             names[name] = part(field.key, generic[argument], required=field.required)
     made: ModelType = ModelType(f"{model.__name__}[{shown}]", (model,), names)
     return made

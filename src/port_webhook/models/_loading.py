@@ -119,20 +119,21 @@ def _read(model: Any, raw: Any, path: str, root: Any) -> Any:
     members.sort(
         key=lambda each: (not issubclass(each, shape), issubclass(each, CustomPayload))
     )
-    for each in members[:-1]:
+    errors: list[PayloadError] = []
+    for each in members:
         try:
             return _read_one(each, shape, raw, path, root)
-        except PayloadError:
-            continue
-    return _read_one(members[-1], shape, raw, path, root)
+        except PayloadError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _read_one(model: Any, shape: type, raw: Any, path: str, root: Any) -> Any:
     """Read *raw*, whose structure is that of *shape*, as *model*."""
-    is_message = issubclass(cast("type", model), Message)
+    is_message: bool = issubclass(model, Message)
     fits = shape is CustomPayload or issubclass(model, (shape, CustomPayload))
     if is_message and not fits:
         article = "an" if shape is ActionInvocation else "a"
         problem = f"is {article} {shape.__name__}, not {model.__name__}"
         raise PayloadError(problem, path=path)
-    return load_model(cast("Any", model), raw, path, root)
+    return load_model(model, raw, path, root)

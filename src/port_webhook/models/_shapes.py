@@ -166,13 +166,14 @@ class Message(InputsModel[P]):
     blueprint: str | None = search(
         "context.blueprint context.blueprintIdentifier action.blueprint "
         "payload.action.blueprint entity.blueprint payload.entity.blueprint "
-        "event.context.blueprintIdentifier port_context.blueprint "
-        "payload.context.blueprint blueprint"
+        "event.context.blueprintIdentifier diff.after.blueprint "
+        "event.diff.after.blueprint port_context.blueprint payload.context.blueprint "
+        "blueprint"
     )
     entity_identifier: str | None = search(
         "context.entity context.entityIdentifier entity payload.entity "
-        "event.context.entityIdentifier port_context.entity "
-        "payload.context.entity payload.payload.entity"
+        "event.context.entityIdentifier diff.after.entity event.diff.after.entity "
+        "port_context.entity payload.context.entity payload.payload.entity"
     )
     user_email: str | None = search(
         "trigger.by.user.email port_context.trigger.by.user.email "
@@ -191,12 +192,8 @@ class Message(InputsModel[P]):
     @property
     @boundary
     def entity(self) -> Entity | None:
-        """The entity of the action or of the event, if the whole of it came."""
-        found = self._part("entity", Entity)
-        for side in (self.after, self.before):
-            if found is None and isinstance(side, Entity):
-                found = side
-        return found
+        """The entity that the action is about, if the whole of it came."""
+        return self._part("entity", Entity)
 
     @property
     @boundary
@@ -291,6 +288,13 @@ class _Change(Message[dict[str, Any]], shown="resource_type action"):
     action_identifier: str | None = search(
         "context.action diff.after.action diff.before.action"
     )
+
+    @property
+    @boundary
+    def entity(self) -> Entity | None:
+        """The entity after the change, or before it if it is gone."""
+        sides = (self.after, self.before)
+        return next((side for side in sides if isinstance(side, Entity)), None)
 
     @property
     @boundary
@@ -412,7 +416,7 @@ class CustomPayload(Message[P]):
     @boundary
     def port_context(self) -> PortContext | None:
         """The object ``port_context`` at the top of the body, if there is one."""
-        return self._part("port_context", PortContext)
+        return self._part("port_context", PortContext, empty=True)
 
     @property
     def extra(self) -> dict[str, Any]:
