@@ -113,6 +113,7 @@ class CheckedHeaders:
         self.owner = owner
         self.received_at = received_at
 
+    @boundary
     def __repr__(self) -> str:
         """Show the timestamp, not the signatures."""
         return f"<CheckedHeaders timestamp={self.stamp.decode()}>"

@@ -408,6 +408,7 @@ class CustomPayload(Message[P]):
         return cls._with_inputs(view(cls, raw, path, root))
 
     @property
+    @boundary
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
@@ -419,14 +420,17 @@ class CustomPayload(Message[P]):
         return self._part("port_context", PortContext, empty=True)
 
     @property
+    @boundary
     def extra(self) -> dict[str, Any]:
         """The fields that this model does not know; none if it is not an object."""
         return super().extra if isinstance(raw_of(self), dict) else {}
 
+    @boundary
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
         return copy_json(raw_of(self))
 
+    @boundary
     def __repr__(self) -> str:
         raw: Any = raw_of(self)
         size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
