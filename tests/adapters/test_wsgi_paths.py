@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import re_path
 from django.urls.resolvers import RegexPattern, URLResolver
@@ -145,7 +146,8 @@ def test_a_route_of_django_that_ignores_case_is_protected(app, verifier, path):
     path = path.encode().decode("latin-1")
     environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "wsgi.input": BytesIO()}
     routes = URLResolver(
-        RegexPattern(r"^/"), [re_path(r"(?i)^(app/)?api/port$", lambda: None)]
+        RegexPattern(r"^/"),
+        [re_path(r"(?i)^(app/)?api/port$", lambda _: HttpResponse())],
     )
     with override_settings(FORCE_SCRIPT_NAME=None):
         routes.resolve(WSGIRequest(environ).path_info)
