@@ -119,12 +119,14 @@ def _reaches(path: bytes, prefixes: list[list[str]]) -> bool:
 
 def _decode(path: bytes) -> str | None:
     """Decode *path* until no escape is left; return None if anything is strange."""
-    from urllib.parse import unquote_to_bytes
-
     for _ in range(_MAX_DECODINGS + 1):
         text = path.decode("utf-8", "surrogateescape")
         if _STRANGE.search(text) is not None:
             return None
+        if b"%" not in path:
+            return text
+        from urllib.parse import unquote_to_bytes
+
         decoded = unquote_to_bytes(path)
         if decoded == path:
             return text
