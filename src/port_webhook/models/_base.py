@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from copyreg import pickle
 from datetime import datetime
 from operator import getitem
@@ -189,23 +190,16 @@ def part(
     *,
     required: bool = False,
     bare: bool = False,
-    or_empty: bool = False,
     init: Literal[False] = False,
 ) -> Any:
-    """Declare a field that is a model itself.
-
-    With *bare* an identifier may stand for it, as text; with *or_empty* Port sends
-    ``{}`` where there is none.
-    """
+    """Declare a field that is a model; with *bare*, text may stand for it."""
     problem = f"{MUST_BE[dict]} or text" if bare else MUST_BE[dict]
 
-    def read(owner: Model, value: Any, path: str) -> Model | None:
+    def read(owner: Model, value: Any, path: str) -> Model:
         if bare and value.__class__ is str:
             value = {"identifier": value}
         if value.__class__ is not dict:
             raise refusal(owner, path, problem)
-        if or_empty and not value:
-            return None
         return view(model, value, path, root_of(owner))
 
     return Field(key, model, required=required, read=read)
@@ -261,11 +255,7 @@ class Model(metaclass=ModelType):
         raise TypeError(f"use {type(self).__name__}.from_dict")
 
     def __init_subclass__(cls, *, shown: str | None = None) -> None:
-        """Collect the fields into tables, once per class.
-
-        Args:
-            shown: The names of the attributes that `repr` shows.
-        """
+        """Collect the fields, and the names of what `repr` shows, once per class."""
         super().__init_subclass__()
         if shown is not None:
             cls._shown = tuple(shown.split())
@@ -333,7 +323,7 @@ class Model(metaclass=ModelType):
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of what came, whole: every key, every null, in order."""
-        return cast("dict[str, Any]", copy_json(raw_of(self)))
+        return cast("dict[str, Any]", deepcopy(raw_of(self)))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -445,16 +435,6 @@ def refusal(model: Model, path: str, problem: str) -> PayloadError:
 def wrong(model: Model, key: str, problem: str) -> PayloadError:
     """Return the error that says what is wrong with *key* of *model*."""
     return refusal(model, join(path_of(model), key), problem)
-
-
-def copy_json(value: Any) -> Any:
-    """Copy a JSON value and everything in it."""
-    kind = value.__class__
-    if kind is dict:
-        return {key: copy_json(member) for key, member in value.items()}
-    if kind is list:
-        return [copy_json(element) for element in value]
-    return value
 
 
 def _to_text(data: object) -> bytes:

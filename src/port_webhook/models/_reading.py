@@ -272,42 +272,33 @@ def _read_with_pydantic(model: Any, raw: Any, data: bytes, path: str) -> Any:
 def _pydantic_error(
     location: tuple[int | str, ...], kind: str, raw: Any, path: str
 ) -> PayloadError:
-    from pydantic_core.core_schema import ErrorType
-
-    for step in _follow(location, raw, missing=kind == "missing"):
-        path = join(path, _printable(f"{step}"))
-    if kind == "missing":
-        return PayloadError("is missing", path=path)
-    # A validator of the user may have made up the kind, with a value in it.
-    known = kind in get_args(ErrorType)
-    return PayloadError(
-        f"is not valid ({kind})" if known else "is not valid", path=path
-    )
-
-
-def _follow(
-    location: tuple[int | str, ...], raw: Any, *, missing: bool
-) -> list[int | str]:
-    """Return those steps of pydantic's *location* that *raw* has, and one *missing*.
+    """Return the error at those steps of pydantic's *location* that *raw* has.
 
     Others are pydantic's own: the member of a union, a tag, a function, a key.
     """
+    from pydantic_core.core_schema import ErrorType
+
     steps: list[int | str] = []
     found = True
     for step in location:
-        kind = raw.__class__
-        if kind is dict:
+        if raw.__class__ is dict:
             found = step in raw
         else:
-            found = kind is list and isinstance(step, int) and step < len(raw)
+            found = isinstance(step, int) and raw.__class__ is list and step < len(raw)
         if found:
             raw = raw[step]
             steps.append(step)
-    if not found and missing:
+    if not found and kind == "missing":
         steps.append(location[-1])
     elif not found and location[-1] == "[key]":
         steps.pop()  # the key is what is wrong, and it may be anything
-    return steps
+    for step in steps:
+        path = join(path, _printable(f"{step}"))
+    problem = "is missing" if kind == "missing" else "is not valid"
+    # A validator of the user may have made up the kind, with a value in it.
+    if kind != "missing" and kind in get_args(ErrorType):
+        problem = f"is not valid ({kind})"
+    return PayloadError(problem, path=path)
 
 
 def _read_with_msgspec(model: Any, _: Any, data: bytes, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -10,13 +11,13 @@ from typing import (
     Self,
     TypeAlias,
     cast,
+    get_args,
 )
 
 from port_webhook._json import parse
 from port_webhook._run_id import find_run_id
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
-    copy_json,
     find,
     join,
     load_model,
@@ -114,12 +115,6 @@ class Invocation(Protocol):
     @property
     def after(self) -> Entity | Run | Resource | None:
         """The resource after a change."""
-
-    def validate(self) -> None:
-        """Check every field at once."""
-
-    def to_dict(self) -> Any:
-        """Return a copy of what came."""
 
 
 _INPUTS = split_places(
@@ -284,8 +279,6 @@ class CatalogEvent(_Change):
         id: The id of the event, if it is about a run.
         action: ``CREATE``, ``UPDATE``, ``DELETE`` and others; see ``change``.
         resource_type: ``entity``, ``run`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; see ``before`` and ``after``.
     """
 
@@ -310,8 +303,6 @@ class ChangelogMessage(_Change):
             the action of a run; see ``change``.
         resource_type: ``entity``, ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
     """
@@ -339,7 +330,7 @@ class TriggerData(Message[P], shown="run_id"):
     _own_inputs: dict[str, Any] | None = value("inputs", dict)
     trigger: Trigger | None = part("trigger", Trigger)
     event: CatalogEvent | None = part("event", CatalogEvent)
-    _own_entity: Entity | None = part("entity", Entity, or_empty=True)
+    _own_entity: dict[str, Any] | None = value("entity", dict)
     action: ActionReference | None = part("action", ActionReference)
     run: RunReference | None = part("run", RunReference)
 
@@ -378,7 +369,7 @@ class CustomPayload(Message[P]):
 
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
-        return copy_json(raw_of(self))
+        return deepcopy(raw_of(self))
 
     def __repr__(self) -> str:
         raw: Any = raw_of(self)
@@ -408,10 +399,8 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
         model = super(Message, cls)._load(raw, path, root)
         run_id = model.context.run_id
         if run_id is None or not run_id.startswith(NODE_RUN_PREFIX):
-            must = f"must start with {NODE_RUN_PREFIX}"
-            raise wrong(
-                model, "context.runId", "is missing" if run_id is None else must
-            )
+            problem = f"must start with {NODE_RUN_PREFIX}" if run_id else "is missing"
+            raise wrong(model, "context.runId", problem)
         return model
 
     def __repr__(self) -> str:
@@ -428,18 +417,12 @@ AnyInvocation: TypeAlias = (
 )
 
 
-_SHAPES: dict[str, type[Message[Any]]] = {
-    model.__name__: model
-    for model in (
-        *(ActionInvocation, TriggerData, CatalogEvent, ChangelogMessage),
-        *(WorkflowNodeRun, CustomPayload),
-    )
-}
+_SHAPES = {model.__name__: model for model in get_args(AnyInvocation)}
 
 
 def recognise(raw: Any) -> type[Message[Any]]:
     """Tell by its structure which message *raw* is."""
-    return _SHAPES[shape_of(raw)]
+    return cast("type[Message[Any]]", _SHAPES[shape_of(raw)])
 
 
 @boundary
