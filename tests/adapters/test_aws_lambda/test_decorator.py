@@ -84,20 +84,19 @@ class TestArguments:
         assert_hides(caught.value, "note", SIGNED[1][1])
 
     def test_refuses_an_asynchronous_choice_when_it_is_set_up(self):
-        async def choose(event):
+        async def choose(event) -> Any:
             return make_verifier()
 
+        wrong: Any = choose
         with pytest.raises(ConfigurationError, match="asynchronous"):
-            webhook(choose=choose)(lambda delivery, context: None)
+            webhook(choose=wrong)(lambda delivery, context: None)
 
     def test_refuses_a_choice_in_the_place_of_a_verifier(self):
-        def choose(event):
-            return make_verifier()
-
+        wrong: Any = lambda event: make_verifier()  # noqa: E731  # untyped, as users' are
         with pytest.raises(ConfigurationError, match="choose="):
-            webhook(choose)
+            webhook(wrong)
         with pytest.raises(ConfigurationError, match="choose="):
-            webhook(choose, model=port_webhook.CustomPayload)
+            webhook(wrong, model=port_webhook.CustomPayload)
 
         def choose_with_more(event, verifiers):
             return make_verifier()
