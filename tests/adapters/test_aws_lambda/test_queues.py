@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from port_webhook import ConfigurationError
+from port_webhook import ConfigurationError, DuplicateDeliveryError, Verifier
 from port_webhook.adapters.aws_lambda import (
     handle_kafka_event,
     verify_event,
     verify_kafka_event,
 )
 
-from .events import assert_hides, kafka_event, make_verifier, message, record, serve
+from port_webhook.replay.memory import MemoryReplayStore
+
+from .events import (
+    NOW,
+    SECRET,
+    SIGNED,
+    TEXT,
+    assert_hides,
+    kafka_event,
+    make_verifier,
+    message,
+    record,
+    serve,
+)
 
 QUEUES = [
     (
@@ -79,3 +92,28 @@ class TestKafkaEntryPoints:
     def test_say_what_an_http_request_needs(self):
         with pytest.raises(ConfigurationError, match="webhook"):
             verify_kafka_event({"headers": {}, "body": "note"}, make_verifier())
+
+
+class TestACopyInAQueue:
+    """Enqueued within the window, and read long after the first was handled."""
+
+    def run_first_and_copy(self, **options):
+        times = [float(NOW)]
+
+        def clock():
+            return times[-1]
+
+        store = MemoryReplayStore(single_process=True, clock=clock)
+        verifier = Verifier(SECRET, clock=clock, replay_store=store, **options)
+        with verifier.receive(TEXT, SIGNED, received_at=NOW + 1):
+            pass
+        times.append(NOW + 3 * 3600.0)
+        with verifier.receive(TEXT, SIGNED, received_at=NOW + 60):
+            pass
+
+    def test_runs_again_without_a_replay_ttl(self):
+        self.run_first_and_copy()
+
+    def test_is_a_duplicate_with_one(self):
+        with pytest.raises(DuplicateDeliveryError):
+            self.run_first_and_copy(replay_ttl=14 * 86_400)
