@@ -10,7 +10,6 @@ from port_webhook.adapters.aws_lambda import (
     verify_event,
     verify_kafka_event,
 )
-
 from port_webhook.replay.memory import MemoryReplayStore
 
 from .events import (
