@@ -11,8 +11,7 @@ every known example has, and unknown fields and words are kept.
 
 from __future__ import annotations
 
-from port_webhook.models._base import Field, Model
-from port_webhook.models._loading import check_model, load, load_invocation
+from port_webhook.models._base import Model
 from port_webhook.models._parts import (
     ActionDefinition,
     ActionPayload,
@@ -22,6 +21,7 @@ from port_webhook.models._parts import (
     Entity,
     EventContext,
     InvokedAction,
+    PortContext,
     Reference,
     Resource,
     Run,
@@ -31,8 +31,10 @@ from port_webhook.models._parts import (
     User,
     WebhookInvocationMethod,
 )
+from port_webhook.models._reading import check_model, load
 from port_webhook.models._shapes import (
     ActionInvocation,
+    AnyInvocation,
     CatalogEvent,
     Change,
     ChangelogMessage,
@@ -40,6 +42,7 @@ from port_webhook.models._shapes import (
     Invocation,
     TriggerData,
     WorkflowNodeRun,
+    load_invocation,
 )
 
 __all__ = [
@@ -49,16 +52,17 @@ __all__ = [
     "ActionReference",
     "ActionTrigger",
     "Actor",
+    "AnyInvocation",
     "CatalogEvent",
     "Change",
     "ChangelogMessage",
     "CustomPayload",
     "Entity",
     "EventContext",
-    "Field",
     "Invocation",
     "InvokedAction",
     "Model",
+    "PortContext",
     "Reference",
     "Resource",
     "Run",

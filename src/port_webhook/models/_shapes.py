@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, cast
-
-from port_webhook.models._base import (
-    Field,
-    Model,
-    copy_json,
-    inside,
-    mapping,
-    part,
-    part_or_empty,
-    properties,
-    text,
+from copy import deepcopy
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    cast,
+    get_args,
 )
+
+from port_webhook._json import parse
+from port_webhook._run_id import find_run_id
+from port_webhook._tracebacks import boundary
+from port_webhook.models._base import (
+    find,
+    join,
+    load_model,
+    part,
+    path_of,
+    raw_of,
+    search,
+    split_places,
+    text,
+    value,
+    view,
+    wrong,
+)
+from port_webhook.models._generic import InputsModel, P
 from port_webhook.models._parts import (
     ActionPayload,
     ActionReference,
     Entity,
     EventContext,
-    P,
+    PortContext,
     Resource,
     Run,
     RunContext,
@@ -28,11 +45,7 @@ from port_webhook.models._parts import (
     Trigger,
     WebhookInvocationMethod,
 )
-
-if TYPE_CHECKING:
-    from port_webhook.models._base import Wrong
-
-_NODE_RUN_PREFIX = "wfnr_"
+from port_webhook.models._recognition import NODE_RUN_PREFIX, shape_of
 
 Change: TypeAlias = Literal["created", "updated", "deleted", "expired"]
 
@@ -52,10 +65,139 @@ _SIDES: dict[tuple[bool, bool], Change] = {
 _RESOURCES: dict[str, type[Resource]] = {"entity": Entity, "run": Run}
 
 
-class ActionInvocation(Model, Generic[P]):
+class Invocation(Protocol):
+    """The accessors of every message, whatever its shape; for annotations.
+
+    Each is None where the document has nothing to say. Where it has something of
+    another type than Port documents, reading it raises a `PayloadError`.
+    """
+
+    @property
+    def run_id(self) -> str | None:
+        """The id to report back to."""
+
+    @property
+    def action_identifier(self) -> str | None:
+        """The identifier of the action."""
+
+    @property
+    def operation(self) -> str | None:
+        """``CREATE``, ``DAY-2`` or ``DELETE``."""
+
+    @property
+    def blueprint(self) -> str | None:
+        """The identifier of the blueprint."""
+
+    @property
+    def entity_identifier(self) -> str | None:
+        """The identifier of the entity."""
+
+    @property
+    def entity(self) -> Entity | None:
+        """The entity, if the whole of it came."""
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs: a dict, or the type in the brackets of the model."""
+
+    @property
+    def user_email(self) -> str | None:
+        """The e-mail address of the user."""
+
+    @property
+    def organization_id(self) -> str | None:
+        """The organisation."""
+
+    @property
+    def before(self) -> Entity | Run | Resource | None:
+        """The resource before a change."""
+
+    @property
+    def after(self) -> Entity | Run | Resource | None:
+        """The resource after a change."""
+
+
+_INPUTS = split_places(
+    "inputs properties payload.properties payload.payload.properties "
+    "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
+)
+
+
+def _resource_of(document: dict[str, Any]) -> type[Resource]:
+    """Return the class of both sides of the change that *document* is, or holds."""
+    has_diff = isinstance(document.get("diff"), dict)
+    event: Any = document if has_diff else document["event"]
+    kind = event.get("resourceType")
+    return _RESOURCES.get(kind, Resource) if isinstance(kind, str) else Resource
+
+
+def _entity_of(document: dict[str, Any]) -> type[Entity] | None:
+    return Entity if document.get("resourceType") == "entity" else None
+
+
+class Message(InputsModel[P]):
+    """Base class of the messages, which share the accessors; see `Invocation`.
+
+    The accessors look at the document, not at fields, so that they work on a body
+    that an author templated, too. Each looks in several places, in order. In an old
+    document the whole envelope stands in ``payload``.
+    """
+
+    _derived = ("inputs",)
+
+    action_identifier: str | None = search("action payload.action")
+    operation: str | None = search(
+        "trigger.operation payload.action.trigger context.action.trigger.operation "
+        "port_context.operation port_context.trigger.operation "
+        "payload.trigger.operation payload.payload.action.trigger operation"
+    )
+    blueprint: str | None = search(
+        "context.blueprint context.blueprintIdentifier action.blueprint "
+        "payload.action.blueprint entity.blueprint payload.entity.blueprint "
+        "event.context.blueprintIdentifier diff.after.blueprint "
+        "event.diff.after.blueprint port_context.blueprint payload.context.blueprint "
+        "blueprint"
+    )
+    entity_identifier: str | None = search(
+        "context.entity context.entityIdentifier entity payload.entity "
+        "event.context.entityIdentifier diff.after.entity event.diff.after.entity "
+        "port_context.entity payload.context.entity payload.payload.entity"
+    )
+    entity: Entity | None = search(
+        "entity payload.entity port_context.entity payload.payload.entity", Entity
+    )
+    user_email: str | None = search(
+        "trigger.by.user.email port_context.trigger.by.user.email "
+        "payload.trigger.by.user.email"
+    )
+    organization_id: str | None = search(
+        "trigger.by.orgId port_context.trigger.by.orgId payload.trigger.by.orgId"
+    )
+    before: Entity | Run | Resource | None = search(
+        "diff.before event.diff.before", _resource_of
+    )
+    after: Entity | Run | Resource | None = search(
+        "diff.after event.diff.after", _resource_of
+    )
+
+    @property
+    @boundary
+    def run_id(self) -> str | None:
+        """The id to report back to, as `Delivery.run_id` finds it."""
+        return find_run_id(raw_of(self))
+
+    @property
+    @boundary
+    def inputs(self) -> P | None:
+        """The inputs of the action; None if it has none."""
+        raw, path = find(self, _INPUTS, dict)
+        return None if raw is None else self._typed(raw, path)
+
+
+class ActionInvocation(Message[P], shown="action run_id"):
     """The classic body of an action: an envelope around its inputs.
 
-    ``ActionInvocation[VmInputs]`` types the properties with your own ``TypedDict``.
+    ``ActionInvocation[VmInputs]`` reads the inputs as your own type.
 
     Attributes:
         action: The identifier of the action.
@@ -67,86 +209,54 @@ class ActionInvocation(Model, Generic[P]):
         headers: Only on deliveries by Kafka or by the agent.
     """
 
-    __slots__ = ()
-    _shown = ("action", "run_id")
+    _inputs_name = "properties"
 
-    action: Field[str] = text("action", required=True)
-    resource_type: Field[str] = text("resourceType", required=True)
-    status: Field[str] = text("status", required=True)
-    trigger: Field[Trigger] = part("trigger", Trigger, required=True)
-    context: Field[RunContext] = part("context", RunContext, required=True)
-    payload: Field[ActionPayload[P]] = part("payload", ActionPayload, required=True)
-    headers: Field[dict[str, Any] | None] = mapping("headers")
+    action: str = text("action", required=True)
+    resource_type: str = text("resourceType", required=True)
+    status: str = text("status", required=True)
+    trigger: Trigger = part("trigger", Trigger, required=True)
+    context: RunContext = part("context", RunContext, required=True)
+    payload: ActionPayload[P] = part("payload", ActionPayload, required=True)
+    headers: dict[str, Any] | None = value("headers", dict)
 
     @property
+    @boundary
+    def inputs(self) -> P | None:
+        """The inputs: ``payload.properties``; None if Port sent none."""
+        return self.payload.properties
+
+    @property
+    @boundary
     def properties(self) -> P:
         """The inputs: ``payload.properties``, or empty ones if Port sent none."""
         found = self.payload.properties
         if found is None:
-            # Loading puts the user's type here, made of an empty object.
-            found = self._parts.setdefault("payload.properties", {})
-        return cast("P", found)
-
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``context.runId``."""
-        return self.context.run_id
+            found = self._typed({}, join(path_of(self), "payload.properties"))
+        return found
 
 
-class _Change(Model):
+class _Change(Message[dict[str, Any]], shown="resource_type action"):
     """What the two messages about a change share."""
 
-    __slots__ = ()
-    _shown = ("resource_type", "action")
+    action: str | None = text("action")
+    resource_type: str | None = text("resourceType")
+    trigger: Trigger | None = part("trigger", Trigger)
+    diff: dict[str, Any] | None = value("diff", dict)
 
-    action: Field[str | None] = text("action")
-    resource_type: Field[str | None] = text("resourceType")
-    trigger: Field[Trigger | None] = part("trigger", Trigger)
-    diff: Field[dict[str, Any] | None] = mapping("diff")
+    action_identifier: str | None = search(
+        "context.action diff.after.action diff.before.action"
+    )
+    # Of a run, it is a reference in `Run.entity`.
+    entity: Entity | None = search("diff.after diff.before", _entity_of)
 
-    @classmethod
-    def _resource(cls, raw: dict[str, Any]) -> type[Resource]:
-        return _RESOURCES.get(raw.get("resourceType") or "", Resource)
-
-    @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong; the type of resource decides about both sides."""
-        wrong = super().check(raw)
-        if wrong is not None:
-            return wrong
-        model = cls._resource(raw)
-        diff: dict[str, Any] = raw.get("diff") or {}
-        for side in ("before", "after"):
-            value = diff.get(side)
-            wrong = None if value is None else model.check(value)
-            if wrong is not None:
-                return inside("diff", inside(side, wrong))
+    @property
+    @boundary
+    def inputs(self) -> dict[str, Any] | None:
+        """None: a change has no inputs. Those of a run are in its ``properties``."""
         return None
 
-    def _side(self, side: str) -> Any:
-        """Return one side of the difference, which is read once."""
-        key = f"diff.{side}"
-        if key not in self._parts:
-            value = (self.diff or {}).get(side)
-            if value is not None:
-                value = self._resource(self._raw).view(value)
-            return self._parts.setdefault(key, value)
-        return self._parts[key]
-
     @property
-    def before(self) -> Entity | Run | Resource | None:
-        """The resource before the change; None if it did not exist, or did not come.
-
-        It is an `Entity` or a `Run` by ``resource_type``, else a `Resource`.
-        """
-        return cast("Resource | None", self._side("before"))
-
-    @property
-    def after(self) -> Entity | Run | Resource | None:
-        """The resource after the change; None if it is gone, or did not come."""
-        return cast("Resource | None", self._side("after"))
-
-    @property
+    @boundary
     def change(self) -> Change | None:
         """What happened: ``created``, ``updated``, ``deleted`` or ``expired``.
 
@@ -169,17 +279,14 @@ class CatalogEvent(_Change):
         id: The id of the event, if it is about a run.
         action: ``CREATE``, ``UPDATE``, ``DELETE`` and others; see ``change``.
         resource_type: ``entity``, ``run`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; see ``before`` and ``after``.
     """
 
-    __slots__ = ()
-
-    id: Field[str | None] = text("id")
-    context: Field[EventContext | None] = part("context", EventContext)
+    id: str | None = text("id")
+    context: EventContext | None = part("context", EventContext)
 
     @property
+    @boundary
     def change(self) -> Change | None:
         """What happened; only the event of a timer names a property: ``expired``."""
         context = self.context
@@ -196,59 +303,48 @@ class ChangelogMessage(_Change):
             the action of a run; see ``change``.
         resource_type: ``entity``, ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
     """
 
-    __slots__ = ()
-
-    status: Field[str | None] = text("status")
-    context: Field[RunContext | None] = part("context", RunContext)
-    changelog_destination: Field[WebhookInvocationMethod | None] = part(
+    status: str | None = text("status")
+    context: RunContext | None = part("context", RunContext)
+    changelog_destination: WebhookInvocationMethod | None = part(
         "changelogDestination", WebhookInvocationMethod
     )
 
 
-class TriggerData(Model, Generic[P]):
+class TriggerData(Message[P], shown="run_id"):
     """Everything Port knows about a run: the body ``{{ . }}``.
 
-    ``TriggerData[VmInputs]`` types the inputs with your own ``TypedDict``.
+    ``TriggerData[VmInputs]`` reads the inputs as your own type. ``inputs`` is None for
+    an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        inputs: The inputs of a self-service action; None for an automation.
         trigger: Who ran it, and when.
         event: What set an automation off; None for a self-service action.
-        entity: The entity that the action is about; None for one that creates it
-            (Port sends ``{}``) and for an automation.
         action: The action, and which of its inputs are encrypted.
         run: The run to report back to.
     """
 
-    __slots__ = ()
-    _shown = ("run_id",)
-
-    inputs: Field[P | None] = properties("inputs")
-    trigger: Field[Trigger | None] = part("trigger", Trigger)
-    event: Field[CatalogEvent | None] = part("event", CatalogEvent)
-    entity: Field[Entity | None] = part_or_empty("entity", Entity)
-    action: Field[ActionReference | None] = part("action", ActionReference)
-    run: Field[RunReference | None] = part("run", RunReference)
-
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``run.id``."""
-        return None if self.run is None else self.run.id
+    _own_inputs: dict[str, Any] | None = value("inputs", dict)
+    trigger: Trigger | None = part("trigger", Trigger)
+    event: CatalogEvent | None = part("event", CatalogEvent)
+    _own_entity: dict[str, Any] | None = value("entity", dict)
+    action: ActionReference | None = part("action", ActionReference)
+    run: RunReference | None = part("run", RunReference)
 
 
-class CustomPayload(Model):
-    """Any other body: what the author of an action templated, or nobody documented.
+class CustomPayload(Message[P]):
+    """A body of any other shape, such as one templated by the action's author.
 
-    ``from_dict`` takes any JSON value.
+    ``from_dict`` takes any JSON value. The accessors look where most authors put
+    things; a value of another type is the author's own, and counts as none.
     """
 
-    __slots__ = ()
+    _is_authored = True
+
+    port_context: PortContext | None = search("port_context", PortContext)
 
     if TYPE_CHECKING:
 
@@ -258,33 +354,30 @@ class CustomPayload(Model):
             ...
 
     @classmethod
-    def check(cls, raw: Any) -> Wrong | None:  # noqa: ARG003  # see below
-        """Find nothing wrong: any JSON is right."""
-        return None
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        return cls._with_inputs(view(cls, raw, path, root))
 
     @property
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
-        return self._raw
+        return raw_of(self)
 
     @property
     def extra(self) -> dict[str, Any]:
         """The fields that this model does not know; none if it is not an object."""
-        return super().extra if isinstance(self._raw, dict) else {}
+        return super().extra if isinstance(raw_of(self), dict) else {}
 
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
-        return copy_json(self._raw)
+        return deepcopy(raw_of(self))
 
     def __repr__(self) -> str:
-        """Show the kind of JSON, and no content."""
-        kind = type(self._raw).__name__
-        sized = isinstance(self._raw, dict | list)
-        size = f" of {len(self._raw)}" if sized else ""
-        return f"<{type(self).__name__} {kind}{size}>"
+        raw: Any = raw_of(self)
+        size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
+        return f"<{type(self).__name__} {type(raw).__name__}{size}>"
 
 
-class WorkflowNodeRun(CustomPayload):
+class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
     """The run of a workflow's node, where it has less than an envelope.
 
     It is a `CustomPayload`, too: match it first.
@@ -295,89 +388,50 @@ class WorkflowNodeRun(CustomPayload):
         headers: Only on deliveries by Kafka or by the agent.
     """
 
-    __slots__ = ()
-    _shown = ("run_id",)
+    _is_authored = False
 
-    context: Field[RunContext] = part("context", RunContext, required=True)
-    payload: Field[ActionPayload | None] = part("payload", ActionPayload)
-    headers: Field[dict[str, Any] | None] = mapping("headers")
+    context: RunContext = part("context", RunContext, required=True)
+    payload: ActionPayload[P] | None = part("payload", ActionPayload)
+    headers: dict[str, Any] | None = value("headers", dict)
 
     @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong, as for every other model, and with the run's id."""
-        wrong = super(CustomPayload, cls).check(raw)
-        if wrong is not None:
-            return wrong
-        run_id = raw["context"].get("runId")
-        if run_id is None:
-            return "context.runId", "is missing"
-        if not run_id.startswith(_NODE_RUN_PREFIX):
-            return "context.runId", f"must start with {_NODE_RUN_PREFIX}"
-        return None
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        model = super(Message, cls)._load(raw, path, root)
+        run_id = model.context.run_id
+        if run_id is None or not run_id.startswith(NODE_RUN_PREFIX):
+            problem = f"must start with {NODE_RUN_PREFIX}" if run_id else "is missing"
+            raise wrong(model, "context.runId", problem)
+        return model
 
     def __repr__(self) -> str:
-        """Show the run's id, as the other models do."""
         return super(CustomPayload, self).__repr__()
 
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``context.runId``."""
-        return self.context.run_id
 
-
-Invocation: TypeAlias = (
-    ActionInvocation | TriggerData | CatalogEvent | ChangelogMessage | CustomPayload
+AnyInvocation: TypeAlias = (
+    ActionInvocation
+    | TriggerData
+    | CatalogEvent
+    | ChangelogMessage
+    | WorkflowNodeRun
+    | CustomPayload
 )
 
-_ENVELOPE = frozenset(
-    ("action", "resourceType", "status", "trigger", "context", "payload")
-)
-_CHANGE = frozenset(("action", "resourceType", "trigger", "context"))
-_EVENT_CONTEXT = frozenset(("blueprintIdentifier", "entityIdentifier"))
-_TRIGGER_DATA = frozenset(("inputs", "trigger", "event", "action", "run"))
+
+_SHAPES = {model.__name__: model for model in get_args(AnyInvocation)}
 
 
-def recognise(raw: Any) -> type[Model]:
-    """Tell by its structure which message *raw* is.
+def recognise(raw: Any) -> type[Message[Any]]:
+    """Tell by its structure which message *raw* is."""
+    return cast("type[Message[Any]]", _SHAPES[shape_of(raw)])
 
-    An author may template a body that has Port's names for something else. All the
-    names of a message count only if it has an object where Port always has one; fewer
-    names only if it has more of those objects.
+
+@boundary
+def load_invocation(data: bytes) -> AnyInvocation:
+    """Load *data* as the message that its structure says it is.
+
+    Raises:
+        PayloadError: It is not strict JSON, or lacks a required part of such a message;
+            ``path`` names the field.
     """
-    if not isinstance(raw, dict):
-        return CustomPayload
-    document = cast("dict[str, Any]", raw)
-    names = document.keys()
-    if names >= _ENVELOPE and _has_object(document, "trigger", "context", "payload"):
-        return ActionInvocation
-    context, payload = document.get("context"), document.get("payload")
-    if names >= _CHANGE and _has_object(document, "trigger", "context"):
-        if "status" in names:
-            return ChangelogMessage
-        if "diff" in names or (
-            isinstance(context, dict) and not context.keys().isdisjoint(_EVENT_CONTEXT)
-        ):
-            return CatalogEvent
-    if names >= _TRIGGER_DATA and _has_object(document, "trigger", "run", "action"):
-        return TriggerData
-    if (
-        "inputs" in names
-        and _has_object(document, "trigger")
-        and _has_object(document, "run")
-    ):
-        return TriggerData
-    if isinstance(context, dict) and isinstance(payload, dict):
-        run_id = cast("dict[str, Any]", context).get("runId")
-        action = cast("dict[str, Any]", payload).get("action")
-        if (
-            isinstance(run_id, str)
-            and run_id.startswith(_NODE_RUN_PREFIX)
-            and isinstance(action, dict)
-        ):
-            return WorkflowNodeRun
-    return CustomPayload
-
-
-def _has_object(document: dict[str, Any], *names: str) -> bool:
-    """Tell whether one of the *names* holds an object."""
-    return any(isinstance(document.get(name), dict) for name in names)
+    raw = parse(data)
+    return cast("AnyInvocation", load_model(recognise(raw), raw))
