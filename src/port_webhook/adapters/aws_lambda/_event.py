@@ -192,8 +192,10 @@ def _flatten(headers: Mapping[str, Any]) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
     for name, value in headers.items():
         if (lowered := str(name).lower()) in _NAMES:
-            values = value if isinstance(value, list | tuple) else (value,)
-            pairs += ((lowered, each) for each in cast("list[object]", values))
+            values: list[object] = [value]
+            if isinstance(value, list | tuple):
+                values = list(cast("list[object]", value))
+            pairs += [(lowered, each) for each in values]
     return pairs
 
 
