@@ -158,7 +158,10 @@ def _is_ours(trace: TracebackType) -> bool:
 
 def _library_of(trace: TracebackType) -> str:
     name: object = trace.tb_frame.f_globals.get("__name__")
-    return name.partition(".")[0] if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return ""
+    # The module of a named tuple's constructor is called after the tuple.
+    return "typing" if name.startswith("namedtuple_") else name.partition(".")[0]
 
 
 def _clear_frames(trace: TracebackType | None) -> None:

@@ -403,6 +403,7 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
             raise wrong(model, "context.runId", problem)
         return model
 
+    @boundary
     def __repr__(self) -> str:
         return super(CustomPayload, self).__repr__()
 
