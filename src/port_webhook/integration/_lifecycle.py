@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import DeliveryError, PayloadError
 from port_webhook.integration._body import check_method
 
@@ -79,7 +79,7 @@ def handle(
         What *run* or *respond* returned.
     """
     try:
-        delivery, reception = begin(
+        delivery, reception = _begin(
             verifier,
             headers,
             method=method,
@@ -94,12 +94,12 @@ def handle(
         status = status_of(result)
     except BaseException as error:
         try:
-            end(verifier, reception, status_of(error), error)
+            _end(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        end(verifier, reception, status, None)
+        _end(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -135,7 +135,7 @@ def begin(
     if delivery is not None:
         return delivery, None
     try:
-        check_method(method)
+        _check_method(method)
     except DeliveryError as error:
         verifier.reject(error)
         raise
@@ -207,7 +207,7 @@ async def ahandle(
 ) -> ResultT:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
     try:
-        delivery, reception = await abegin(
+        delivery, reception = await _abegin(
             verifier, headers, method=method, existing=existing, read=read
         )
     except DeliveryError as refusal:
@@ -217,12 +217,12 @@ async def ahandle(
         status = status_of(result)
     except BaseException as error:
         try:
-            await aend(verifier, reception, status_of(error), error)
+            await _aend(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        await aend(verifier, reception, status, None)
+        await _aend(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -242,7 +242,7 @@ async def abegin(
     if delivery is not None:
         return delivery, None
     try:
-        check_method(method)
+        _check_method(method)
     except DeliveryError as error:
         verifier.reject(error)
         raise
@@ -269,3 +269,8 @@ async def aend(
         await reception.finish(error)
     if invalid is not None:
         raise invalid
+
+
+# `handle` and `ahandle` are boundaries already.
+_begin, _end, _abegin, _aend = inner(begin), inner(end), inner(abegin), inner(aend)
+_check_method = inner(check_method)

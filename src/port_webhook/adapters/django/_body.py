@@ -11,6 +11,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.wsgi import LimitedStream
 from django.http import RawPostDataException
 
+from port_webhook._tracebacks import inner
 from port_webhook.exceptions import BodyTooLargeError, UnreadableBodyError
 from port_webhook.integration import check_body, check_media, declared_length
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from port_webhook._delivery import Delivery
 
 __all__ = ["put_payload", "read_body"]
+
+# What calls `read_body` is behind a boundary already.
+_check_media, _check_body = inner(check_media), inner(check_body)
+_declared_length = inner(declared_length)
 
 
 def read_body(request: HttpRequest, limit: int) -> bytes:
@@ -33,8 +38,8 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
         DeliveryError: It is too large, cannot be read, or was read before.
     """
     meta = request.META
-    check_media(meta.get("CONTENT_TYPE"), meta.get("HTTP_CONTENT_ENCODING"))
-    declared = declared_length(meta.get("CONTENT_LENGTH"), limit)
+    _check_media(meta.get("CONTENT_TYPE"), meta.get("HTTP_CONTENT_ENCODING"))
+    declared = _declared_length(meta.get("CONTENT_LENGTH"), limit)
     _open(request, declared, limit)
     try:
         body = request.body
@@ -50,11 +55,12 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
             f"The server could not read the body ({type(error).__name__}); the "
             "connection probably ended before it did."
         )
-    allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if allowed is not None and len(body) > allowed:
-        # Not every version compares a body without a length.
-        raise _too_large_for_settings()
-    return check_body(body, declared, limit)
+    if declared is None:
+        # Not every version of Django compares a body without a length.
+        allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if allowed is not None and len(body) > allowed:
+            raise _too_large_for_settings()
+    return _check_body(body, declared, limit)
 
 
 def put_payload(request: HttpRequest, delivery: Delivery) -> None:
@@ -69,7 +75,8 @@ def put_payload(request: HttpRequest, delivery: Delivery) -> None:
         # What was made of other bytes, or of none: the agent sends another spelling.
         for name in ("_post", "_files", "headers"):
             state.pop(name, None)
-    state.update(_body=payload, _stream=BytesIO(payload), _read_started=True)
+    state["_body"], state["_stream"] = payload, BytesIO(payload)
+    state["_read_started"] = True
 
 
 def _open(request: HttpRequest, declared: int | None, limit: int) -> None:

@@ -68,12 +68,6 @@ RequestT = TypeVar("RequestT")
 ModelT = TypeVar("ModelT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 
-# The names of Django's META, which it fills from a WSGI environ as from an ASGI scope.
-# A header that came twice has both values there, joined by a comma.
-_SIGNED = (
-    (TIMESTAMP_HEADER, "HTTP_X_PORT_TIMESTAMP"),
-    (SIGNATURE_HEADER, "HTTP_X_PORT_SIGNATURE"),
-)
 _CHOICE = "_port_webhook_choice"
 # Where Django Ninja looks for functions that change an operation.
 _NINJA = "_ninja_contribute_to_operation"
@@ -280,18 +274,16 @@ def authenticate(endpoint: Endpoint[HttpRequest], request: object) -> Delivery:
 def _wrap(
     view: Callable[..., Any], endpoint_of: Callable[..., Endpoint[HttpRequest]]
 ) -> Callable[..., Any]:
-    is_async = _is_async(view)
     # method_decorator calls its decorators with a function of its own before there is
-    # a request, and with a partial of the method for each. Neither shows the class.
+    # a request, which does not show the class, and with a method for each request.
     is_dummy = getattr(view, "__module__", None) == "django.utils.decorators"
-    is_own = not (is_dummy or isinstance(view, partial) or hasattr(view, "view_class"))
+    instance = _instance(view)
+    is_async = iscoroutinefunction(view) or getattr(instance, "view_is_async", False)  # pyright: ignore[reportDeprecated]  # asgiref knows more
+    is_own = not (is_dummy or instance or hasattr(view, "view_class"))
     taken = _check_function(view) if is_own else None
     endpoint = endpoint_of(synchronous=not (is_async or is_dummy))
 
-    def arguments(delivery: Delivery) -> tuple[Any, ...]:
-        return (endpoint.argument(delivery),)
-
-    wrapper = _around(view, endpoint, is_async=is_async, arguments=arguments)
+    wrapper = _around(view, endpoint, is_async=is_async)
     if is_own:
         hide_delivery(wrapper, view, taken)
 
@@ -302,9 +294,7 @@ def _wrap(
         afterwards: the first must come after the verification, and only after the
         second is it known whether the claim is to be committed.
         """
-        decorator = partial(
-            _around, endpoint=endpoint, is_async=is_async, arguments=lambda _: ()
-        )
+        decorator = partial(_around, endpoint=endpoint, is_async=is_async, passes=False)
         operation.run = decorator(operation.run)
         # What Ninja's decorate_view keeps, for the copies that are made of operations.
         decorators = [*getattr(operation, "_run_decorators", ()), decorator]
@@ -322,35 +312,35 @@ def _around(
     endpoint: Endpoint[HttpRequest],
     *,
     is_async: bool,
-    arguments: Callable[[Delivery], tuple[Any, ...]],
+    passes: bool = True,
 ) -> Callable[..., Any]:
     """Return *function* behind the verification of its request.
 
     Args:
-        function: Called with the request, what *arguments* returns, and the rest.
-        endpoint: Has the verifier.
+        function: Called with the request, the delivery or its model, and the rest.
+        endpoint: Has the verifier and the model.
         is_async: Whether *function* must be awaited.
-        arguments: Returns what follows the request.
+        passes: Whether *function* takes a delivery.
     """
+
+    def call(delivery: Delivery, request: object, args: Any, kwargs: Any) -> Any:
+        if passes:
+            return function(request, endpoint.argument(delivery), *args, **kwargs)
+        return function(request, *args, **kwargs)
+
     if is_async:
 
         @boundary
         async def async_wrapper(request: object, *args: Any, **kwargs: Any) -> Any:
             return await _aserve(
-                endpoint,
-                request,
-                lambda each: function(request, *arguments(each), *args, **kwargs),
+                endpoint, request, lambda each: call(each, request, args, kwargs)
             )
 
         return update_wrapper(async_wrapper, function)
 
     @boundary
     def wrapper(request: object, *args: Any, **kwargs: Any) -> Any:
-        return _serve(
-            endpoint,
-            request,
-            lambda each: function(request, *arguments(each), *args, **kwargs),
-        )
+        return _serve(endpoint, request, lambda each: call(each, request, args, kwargs))
 
     return update_wrapper(wrapper, function)
 
@@ -374,20 +364,17 @@ def _parameters(view: Callable[..., Any]) -> list[str]:
         return []  # a built-in function, which does not tell
 
 
-def _is_async(view: object) -> bool:
-    """Tell whether *view* must be awaited.
+def _instance(view: Any) -> View | None:
+    """Return the class-based view whose method *view* is, if it is one.
 
-    The ``dispatch`` of an asynchronous class-based view does not show it itself;
-    method_decorator passes it as a partial, within whatever else decorates it.
+    method_decorator passes a partial of it, within whatever else decorates it.
     """
-    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]  # asgiref knows
-        return True
     while view is not None:
         owner = getattr(getattr(view, "func", view), "__self__", None)
-        if getattr(owner, "view_is_async", False):
-            return True
+        if isinstance(owner, View):
+            return owner
         view = getattr(view, "__wrapped__", None)
-    return False
+    return None
 
 
 def _exempt(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -407,21 +394,23 @@ def _serve(
     def run(delivery: Delivery) -> Any:
         _remember(http, delivery, (endpoint, verifier))
         response = call(delivery)
+        if isinstance(response, HttpResponseBase):
+            return _rendered(request, response)
         if iscoroutine(response):
             response.close()
             msg = "An asynchronous view must be marked with markcoroutinefunction"
             raise ConfigurationError(msg)
-        return _rendered(request, response)
+        return response
 
     return handle(
         verifier,
         _signed_headers(http),
         method=http.method,
         existing=_existing(http),
-        read=partial(read_body, http),
+        read=lambda limit: read_body(http, limit),
         run=run,
         status_of=_status_of,
-        respond=partial(_respond, http),
+        respond=lambda error: _respond(http, error),
     )
 
 
@@ -449,7 +438,7 @@ async def _aserve(
         read=read,
         run=run,
         status_of=_status_of,
-        respond=partial(_respond, http),
+        respond=lambda error: _respond(http, error),
     )
 
 
@@ -464,8 +453,10 @@ def _rendered(request: Any, response: Any) -> Any:
     Django does so later, and a failure would be a 500 for a claim that is committed.
     Not so with templates, which template-response middleware may still change.
     """
+    if not hasattr(response, "data"):
+        return response
     if not hasattr(response, "accepted_renderer"):
-        if not (hasattr(request, "accepted_renderer") and hasattr(response, "data")):
+        if not hasattr(request, "accepted_renderer"):
             return response
         # Below api_view, which does the same when the view has returned.
         vars(response).update(
@@ -503,16 +494,22 @@ def _plain(request: object) -> HttpRequest:
 
 
 def _signed_headers(request: HttpRequest) -> list[tuple[str, Any]]:
-    # From META: making request.headers of it takes longer than verifying.
-    return [(name, request.META.get(key)) for name, key in _SIGNED]
+    # From META: making request.headers of it takes longer than verifying. A header
+    # that came twice has both values there, joined by a comma.
+    meta = request.META
+    return [
+        (TIMESTAMP_HEADER, meta.get("HTTP_X_PORT_TIMESTAMP")),
+        (SIGNATURE_HEADER, meta.get("HTTP_X_PORT_SIGNATURE")),
+    ]
 
 
 def _existing(request: HttpRequest) -> object:
     """Return what an adapter around this one has left on *request*."""
+    state = vars(request)
     return (
-        getattr(request, "port_delivery", None)
+        state.get("port_delivery")
         or request.META.get(DELIVERY_KEY)
-        or getattr(request, "scope", {}).get(DELIVERY_KEY)
+        or ("scope" in state and state["scope"].get(DELIVERY_KEY))
     )
 
 
@@ -521,16 +518,16 @@ def _chosen(request: HttpRequest, endpoint: Endpoint[HttpRequest]) -> Verifier |
 
     A second choice could be another verifier, which would claim the request again.
     """
-    owner, verifier = vars(request).get(_CHOICE, (None, None))
-    return verifier if owner is endpoint else None
+    choice = vars(request).get(_CHOICE)
+    return choice[1] if choice and choice[0] is endpoint else None
 
 
 def _remember(request: HttpRequest, delivery: Delivery, choice: Any = None) -> None:
     """Attach *delivery*; skip the CSRF check: what is signed cannot be cross-site."""
     put_payload(request, delivery)
-    vars(request).update(
-        {_CHOICE: choice, "port_delivery": delivery, "csrf_processing_done": True}
-    )
+    state = vars(request)
+    state["port_delivery"], state[_CHOICE] = delivery, choice
+    state["csrf_processing_done"] = True
 
 
 def _refuse_store(verifier: Verifier) -> None:
