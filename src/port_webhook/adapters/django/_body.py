@@ -13,12 +13,18 @@ from django.http import RawPostDataException
 
 from port_webhook._tracebacks import inner
 from port_webhook.exceptions import BodyTooLargeError, UnreadableBodyError
-from port_webhook.integration import check_body, check_media, declared_length
+from port_webhook.integration import (
+    check_body,
+    check_media,
+    declared_length,
+    perhaps_consumed,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from port_webhook._delivery import Delivery
+    from port_webhook._verifier import SignedForms
 
 __all__ = ["put_payload", "read_body"]
 
@@ -27,7 +33,7 @@ _check_media, _check_body = inner(check_media), inner(check_body)
 _declared_length = inner(declared_length)
 
 
-def read_body(request: HttpRequest, limit: int) -> bytes:
+def read_body(request: HttpRequest, limit: int) -> bytes | SignedForms:
     """Read the raw body, however the server framed it and Django stored it.
 
     Args:
@@ -60,6 +66,8 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
         allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if allowed is not None and len(body) > allowed:
             raise _too_large_for_settings()
+    if not body and meta.get("HTTP_TRANSFER_ENCODING"):
+        return perhaps_consumed(body)
     return _check_body(body, declared, limit)
 
 

@@ -20,7 +20,6 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
 from django.views import View
 
-from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary
 from port_webhook._verifier import Verifier
 from port_webhook.adapters.django._body import put_payload, read_body
@@ -37,6 +36,7 @@ from port_webhook.integration import (
     end,
     handle,
     hide_delivery,
+    signed_headers,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from port_webhook._delivery import Delivery
+    from port_webhook._verifier import SignedForms
     from port_webhook.exceptions import DeliveryError
 
     Choose = Callable[[HttpRequest], Verifier | Awaitable[Verifier]]
@@ -261,7 +262,8 @@ def authenticate(endpoint: Endpoint[HttpRequest], request: object) -> Delivery:
     _refuse_store(verifier)
     delivery, reception = begin(
         verifier,
-        _signed_headers(http),
+        # From META: making request.headers of it takes longer than verifying.
+        signed_headers(http.META),
         method=http.method,
         existing=_existing(http),
         read=partial(read_body, http),
@@ -404,7 +406,7 @@ def _serve(
 
     return handle(
         verifier,
-        _signed_headers(http),
+        signed_headers(http.META),
         method=http.method,
         existing=_existing(http),
         read=lambda limit: read_body(http, limit),
@@ -427,12 +429,12 @@ async def _aserve(
         response = call(delivery)
         return await response if isawaitable(response) else response
 
-    async def read(limit: int) -> bytes:
+    async def read(limit: int) -> bytes | SignedForms:
         return read_body(http, limit)
 
     return await ahandle(
         verifier,
-        _signed_headers(http),
+        signed_headers(http.META),
         method=http.method,
         existing=_existing(http),
         read=read,
@@ -491,16 +493,6 @@ def _plain(request: object) -> HttpRequest:
         return request
     msg = "webhook decorates functions whose first argument is the request"
     raise ConfigurationError(msg)
-
-
-def _signed_headers(request: HttpRequest) -> list[tuple[str, Any]]:
-    # From META: making request.headers of it takes longer than verifying. A header
-    # that came twice has both values there, joined by a comma.
-    meta = request.META
-    return [
-        (TIMESTAMP_HEADER, meta.get("HTTP_X_PORT_TIMESTAMP")),
-        (SIGNATURE_HEADER, meta.get("HTTP_X_PORT_SIGNATURE")),
-    ]
 
 
 def _existing(request: HttpRequest) -> object:
