@@ -97,7 +97,7 @@ def _check_class(view: Any) -> Iterator[CheckMessage]:
                 )
                 hint = f"Instead, {CLASS_HINT}."
                 yield Error(problem, hint=hint, obj=owner, id="port_webhook.E002")
-    renew = vars(view).get(MARK)
+    renew: Any = getattr(view, MARK, None)
     if renew is not None:
         try:
             renew(synchronous=not owner.view_is_async)

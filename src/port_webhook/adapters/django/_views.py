@@ -366,14 +366,14 @@ def _parameters(view: Callable[..., Any]) -> list[str]:
         return []  # a built-in function, which does not tell
 
 
-def _instance(view: Any) -> View | None:
+def _instance(view: Any) -> Any:
     """Return the class-based view whose method *view* is, if it is one.
 
     method_decorator passes a partial of it, within whatever else decorates it.
     """
     while view is not None:
         owner = getattr(getattr(view, "func", view), "__self__", None)
-        if isinstance(owner, View):
+        if issubclass(type(owner), View):
             return owner
         view = getattr(view, "__wrapped__", None)
     return None
@@ -461,11 +461,9 @@ def _rendered(request: Any, response: Any) -> Any:
         if not hasattr(request, "accepted_renderer"):
             return response
         # Below api_view, which does the same when the view has returned.
-        vars(response).update(
-            accepted_renderer=request.accepted_renderer,
-            accepted_media_type=request.accepted_media_type,
-            renderer_context=request.parser_context,
-        )
+        response.accepted_renderer = request.accepted_renderer
+        response.accepted_media_type = request.accepted_media_type
+        response.renderer_context = request.parser_context
     response.render()
     return response
 
