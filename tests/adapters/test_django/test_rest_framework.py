@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from port_webhook import ConfigurationError
@@ -17,6 +18,8 @@ from .project import (
     BODY,
     JSON,
     LIMIT,
+    MULTIPART,
+    PARTS,
     chunked,
     make_class,
     make_mixed,
@@ -233,3 +236,137 @@ def test_without_the_rest_framework_its_class_says_what_is_missing(monkeypatch):
 def test_the_adapter_has_no_other_names():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         adapter.nothing  # noqa: B018  # the access is the test
+
+
+def test_an_authentication_class_refuses_a_method_that_must_be_awaited(rest):
+    async def choose(self, request): ...
+
+    with pytest.raises(ConfigurationError, match="choose is asynchronous"):
+        type("Authentication", (rest.Authentication,), {"verifier": choose})
+
+
+def test_an_authentication_class_refuses_the_store_of_the_settings(
+    site, rest, views, store
+):
+    site.set(PORT_WEBHOOK={**site.options, "replay_store": store})
+    site.serve(make_rest_view(rest, None, views).as_view())
+    with pytest.raises(ConfigurationError, match="PortWebhookMixin"):
+        Client().generic("POST", "/port", BODY, JSON, headers=site.headers(BODY))
+    assert (views.seen, store.steps) == ([], [])
+
+
+def make_protected(rest, form, verifier, views) -> Any:
+    """Return a view of the REST framework that shows what it reads."""
+
+    def read(request):
+        views.seen.append(request.data)
+        return rest.Response({"body": request.body.decode()})
+
+    if form == "authentication":
+        authentication = type(
+            "Authentication", (rest.Authentication,), {"verifier": verifier}
+        )
+        return make_class(
+            read, base=rest.APIView, authentication_classes=(authentication,)
+        ).as_view()
+    if form == "mixin":
+        base = type("Base", (PortWebhookMixin, rest.APIView), {})
+        return make_mixed(
+            lambda request, _: read(request),
+            base,
+            verifier=verifier,
+            authentication_classes=(),
+        ).as_view()
+
+    def view(request, delivery):
+        return read(request)
+
+    served = view if form == "above" else webhook(verifier)(view)
+    served = rest.api_view(["POST"])(rest.authentication_classes([])(served))
+    return webhook(verifier)(served) if form == "above" else served
+
+
+FORMS = ["authentication", "mixin", "above", "below"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_data_is_what_the_agent_signed(site, rest, views, make_verifier, form):
+    site.serve(make_protected(rest, form, make_verifier(agent=True), views))
+    body = b'{"context": {"runId": "r_1"}}'
+    for changes in ({}, chunked(body)):
+        response = site.send(body, signs=BODY, **changes)
+        assert response.json() == {"body": BODY.decode()}
+    assert views.seen == [json.loads(BODY)] * 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_data_is_not_read_in_another_charset(site, rest, views, verifier, form):
+    site.serve(make_protected(rest, form, verifier, views))
+    response = site.send(kind="application/json; charset=utf-7")
+    assert response.status_code == 415
+    assert response.json() == {"error": "unsupported_media_type"}
+    assert site.send(HTTP_CONTENT_ENCODING="gzip").status_code == 415
+    assert views.seen == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE"])
+def test_a_method_that_port_does_not_use_is_refused(
+    site, rest, views, verifier, *, form, method
+):
+    site.serve(make_protected(rest, form, verifier, views))
+    response = site.send(method=method)
+    # Above the decorator, the REST framework describes the view to OPTIONS by itself.
+    is_described = (form, method) == ("below", "OPTIONS")
+    assert response.status_code == (200 if is_described else 405)
+    assert views.seen == []
+
+
+def test_data_that_was_read_before_is_told_from_a_wrong_secret(
+    site, rest, views, verifier, caplog
+):
+    class Reads:
+        def has_permission(self, request, view):
+            return bool(request.data)
+
+    def view(request, delivery): ...
+
+    served = webhook(verifier)(view)
+    served.permission_classes = [Reads]  # as the REST framework's decorator does
+    site.serve(rest.api_view(["POST"])(rest.authentication_classes([])(served)))
+    assert site.send(PARTS, signs=PARTS, kind=MULTIPART).status_code == 400
+    assert "was used before the body could be verified" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["above", "below"])
+@pytest.mark.parametrize(
+    ("data", "status", "last"), [({}, 200, "commit"), ({1: object()}, 500, "release")]
+)
+def test_a_response_of_a_function_view_counts_when_it_is_rendered(
+    site, rest, guarded, *, store, form, data, status, last
+):
+    def view(request, delivery):
+        return rest.Response(data)
+
+    served = view if form == "above" else webhook(guarded)(view)
+    served = rest.api_view(["POST"])(rest.authentication_classes([])(served))
+    site.serve(webhook(guarded)(served) if form == "above" else served)
+    response = site.send(HTTP_ACCEPT="application/json")
+    assert response.status_code == status
+    assert store.steps == ["claim", last]
+    if status == 200:
+        assert response.json() == {}
+        assert response["Content-Type"] == JSON
+        assert "Accept" in response["Vary"]
+
+
+def test_data_on_another_response_changes_nothing(site, views, guarded, store):
+    def act(request):
+        response: Any = HttpResponse("done")
+        response.data = "of somebody else's"
+        return response
+
+    views.act = act
+    site.serve(webhook(guarded)(views.of("sync")))
+    assert site.send().content == b"done"
+    assert store.steps == ["claim", "commit"]

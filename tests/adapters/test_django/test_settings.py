@@ -173,3 +173,41 @@ def test_a_mixin_refuses_what_is_no_model_when_it_is_set_up(verifier):
     made: Any = type("Made", (PortWebhookMixin, View), {"verifier": verifier})
     with pytest.raises(ConfigurationError, match="int is not a model"):
         made.as_view(model=int)
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"PORT_WEBHOOK": {"secret": "a"}}, "the setting PORT_WEBHOOK"),
+        ({"PORT_CLIENT_SECRET": "a"}, "the setting PORT_CLIENT_SECRET"),
+        (
+            {"PORT_CLIENT_SECRET": "a", "PORT_WEBHOOK": {"previous_secrets": ["b"]}},
+            "the setting PORT_CLIENT_SECRET",
+        ),
+        ({}, "PORT_CLIENT_SECRET"),
+    ],
+)
+def test_a_mismatch_names_where_the_secret_came_from(
+    site, views, monkeypatch, caplog, *, changes, source
+):
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "c")
+    options = {"clock": site.options["clock"], **changes.get("PORT_WEBHOOK", {})}
+    site.serve(webhook(views.of("sync")), **{**changes, "PORT_WEBHOOK": options})
+    assert site.send().status_code == 401
+    (record,) = [each for each in caplog.records if hasattr(each, "port_code")]
+    assert f"from {source} tried" in record.getMessage()
+
+
+def test_every_option_of_a_verifier_is_a_setting(site):
+    site.set(PORT_WEBHOOK={**site.options, "replay_ttl": 86_400, "REPLAY_SCOPE": "a"})
+    assert default_verifier().replay_scope == "a"
+    site.set(PORT_WEBHOOK={**site.options, "replay_ttl": -1})
+    with pytest.raises(ConfigurationError, match="replay_ttl"):
+        default_verifier()
+
+
+def test_a_decorated_view_follows_settings_that_a_test_changes(site, views):
+    site.serve(webhook(views.of("sync")), PORT_WEBHOOK=site.options)
+    assert site.send().status_code == 200
+    site.set(PORT_WEBHOOK={**site.options, "secret": "another"})
+    assert site.send().status_code == 401
