@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import SignedForms
 
-__all__ = ["put_payload", "read_body"]
+__all__ = ["put_delivery", "read_body"]
 
 # What calls `read_body` is behind a boundary already.
 _check_media, _check_body = inner(check_media), inner(check_body)
@@ -46,7 +46,8 @@ def read_body(request: HttpRequest, limit: int) -> bytes | SignedForms:
     meta = request.META
     _check_media(meta.get("CONTENT_TYPE"), meta.get("HTTP_CONTENT_ENCODING"))
     declared = _declared_length(meta.get("CONTENT_LENGTH"), limit)
-    _open(request, declared, limit)
+    if declared is None or "environ" not in vars(request):
+        _open(request, limit)
     try:
         body = request.body
     except RequestDataTooBig:
@@ -71,8 +72,17 @@ def read_body(request: HttpRequest, limit: int) -> bytes | SignedForms:
     return _check_body(body, declared, limit)
 
 
-def put_payload(request: HttpRequest, delivery: Delivery) -> None:
-    """Let every accessor of the body give exactly what was signed."""
+def put_delivery(
+    request: HttpRequest, delivery: Delivery, more: dict[str, object]
+) -> None:
+    """Attach *delivery*, and let every accessor of the body give what was signed.
+
+    Args:
+        request: Django's own request. It needs no CSRF check any more: what is signed
+            cannot be cross-site.
+        delivery: The verified delivery.
+        more: What else to set on the request.
+    """
     payload = delivery.payload
     state, meta = vars(request), request.META
     # Django and the REST framework parse no form without the length, or beyond it.
@@ -83,11 +93,17 @@ def put_payload(request: HttpRequest, delivery: Delivery) -> None:
         # What was made of other bytes, or of none: the agent sends another spelling.
         for name in ("_post", "_files", "headers"):
             state.pop(name, None)
-    state["_body"], state["_stream"] = payload, BytesIO(payload)
-    state["_read_started"] = True
+    state.update(
+        more,
+        _body=payload,
+        _stream=BytesIO(payload),
+        _read_started=True,
+        port_delivery=delivery,
+        csrf_processing_done=True,
+    )
 
 
-def _open(request: HttpRequest, declared: int | None, limit: int) -> None:
+def _open(request: HttpRequest, limit: int) -> None:
     """Let ``request.body`` read a body of any framing, and no more than *limit*."""
     state = vars(request)
     environ: dict[str, Any] | None = state.get("environ")
@@ -100,7 +116,7 @@ def _open(request: HttpRequest, declared: int | None, limit: int) -> None:
         stream.seek(0)
         if size > limit:
             raise BodyTooLargeError(limit)
-    elif declared is not None or state.get("_body"):
+    elif state.get("_body"):
         return
     elif environ.get("wsgi.input_terminated"):
         # Django takes the body for empty, and nothing that it did has read it.

@@ -20,9 +20,9 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
 from django.views import View
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook._verifier import Verifier
-from port_webhook.adapters.django._body import put_payload, read_body
+from port_webhook.adapters.django._body import put_delivery, read_body
 from port_webhook.adapters.django._checks import CLASS_HINT, MARK
 from port_webhook.adapters.django._conf import default, default_verifier
 from port_webhook.exceptions import ConfigurationError
@@ -69,9 +69,15 @@ RequestT = TypeVar("RequestT")
 ModelT = TypeVar("ModelT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 
+# On a request: the endpoint that verified it last, and the verifier that it chose.
 _CHOICE = "_port_webhook_choice"
+_NO_CHOICE = (None, None)
 # Where Django Ninja looks for functions that change an operation.
 _NINJA = "_ninja_contribute_to_operation"
+
+# The wrappers, `dispatch` and `authenticate` are boundaries already.
+_handle, _ahandle = inner(handle), inner(ahandle)
+_verifier_for, _argument = inner(Endpoint.verifier_for), inner(Endpoint.argument)
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -265,10 +271,10 @@ def authenticate(endpoint: Endpoint[HttpRequest], request: object) -> Delivery:
         # From META: making request.headers of it takes longer than verifying.
         signed_headers(http.META),
         method=http.method,
-        existing=_existing(http),
+        existing=_found(http, endpoint)[0],
         read=partial(read_body, http),
     )
-    _remember(http, delivery)
+    put_delivery(http, delivery, {})
     end(verifier, reception, None, None)
     return delivery
 
@@ -324,25 +330,24 @@ def _around(
         is_async: Whether *function* must be awaited.
         passes: Whether *function* takes a delivery.
     """
+    argument = partial(_argument, endpoint)
 
-    def call(delivery: Delivery, request: object, args: Any, kwargs: Any) -> Any:
+    def call_of(request: object, args: Any, kwargs: Any) -> Callable[[Delivery], Any]:
         if passes:
-            return function(request, endpoint.argument(delivery), *args, **kwargs)
-        return function(request, *args, **kwargs)
+            return lambda each: function(request, argument(each), *args, **kwargs)
+        return lambda _: function(request, *args, **kwargs)
 
     if is_async:
 
         @boundary
         async def async_wrapper(request: object, *args: Any, **kwargs: Any) -> Any:
-            return await _aserve(
-                endpoint, request, lambda each: call(each, request, args, kwargs)
-            )
+            return await _aserve(endpoint, request, call_of(request, args, kwargs))
 
         return update_wrapper(async_wrapper, function)
 
     @boundary
     def wrapper(request: object, *args: Any, **kwargs: Any) -> Any:
-        return _serve(endpoint, request, lambda each: call(each, request, args, kwargs))
+        return _serve(endpoint, request, call_of(request, args, kwargs))
 
     return update_wrapper(wrapper, function)
 
@@ -391,10 +396,12 @@ def _serve(
     call: Callable[[Delivery], Any],
 ) -> Any:
     http = _plain(request)
-    verifier = _chosen(http, endpoint) or endpoint.verifier_for(http)
+    existing, verifier = _found(http, endpoint)
+    if verifier is None:
+        verifier = _verifier_for(endpoint, http)
 
     def run(delivery: Delivery) -> Any:
-        _remember(http, delivery, (endpoint, verifier))
+        put_delivery(http, delivery, {_CHOICE: (endpoint, verifier)})
         response = call(delivery)
         if isinstance(response, HttpResponseBase):
             return _rendered(request, response)
@@ -404,12 +411,12 @@ def _serve(
             raise ConfigurationError(msg)
         return response
 
-    return handle(
+    return _handle(
         verifier,
         signed_headers(http.META),
         method=http.method,
-        existing=_existing(http),
-        read=lambda limit: read_body(http, limit),
+        existing=existing,
+        read=partial(read_body, http),
         run=run,
         status_of=_status_of,
         respond=lambda error: _respond(http, error),
@@ -422,21 +429,23 @@ async def _aserve(
     call: Callable[[Delivery], Any],
 ) -> Any:
     http = _plain(request)
-    verifier = _chosen(http, endpoint) or await endpoint.averifier_for(http)
+    existing, verifier = _found(http, endpoint)
+    if verifier is None:
+        verifier = await endpoint.averifier_for(http)
 
     async def run(delivery: Delivery) -> Any:
-        _remember(http, delivery, (endpoint, verifier))
+        put_delivery(http, delivery, {_CHOICE: (endpoint, verifier)})
         response = call(delivery)
         return await response if isawaitable(response) else response
 
     async def read(limit: int) -> bytes | SignedForms:
         return read_body(http, limit)
 
-    return await ahandle(
+    return await _ahandle(
         verifier,
         signed_headers(http.META),
         method=http.method,
-        existing=_existing(http),
+        existing=existing,
         read=read,
         run=run,
         status_of=_status_of,
@@ -493,31 +502,22 @@ def _plain(request: object) -> HttpRequest:
     raise ConfigurationError(msg)
 
 
-def _existing(request: HttpRequest) -> object:
-    """Return what an adapter around this one has left on *request*."""
+def _found(
+    request: HttpRequest, endpoint: Endpoint[HttpRequest]
+) -> tuple[object, Verifier | None]:
+    """Return the delivery and the verifier of an adapter around this one.
+
+    The verifier is that of *endpoint* itself, around an operation of Django Ninja: a
+    second choice could be another verifier, which would claim the request again.
+    """
     state = vars(request)
-    return (
+    owner, verifier = state.get(_CHOICE, _NO_CHOICE)
+    delivery = (
         state.get("port_delivery")
         or request.META.get(DELIVERY_KEY)
         or ("scope" in state and state["scope"].get(DELIVERY_KEY))
     )
-
-
-def _chosen(request: HttpRequest, endpoint: Endpoint[HttpRequest]) -> Verifier | None:
-    """Return what *endpoint* chose for this request before, around Ninja's operation.
-
-    A second choice could be another verifier, which would claim the request again.
-    """
-    choice = vars(request).get(_CHOICE)
-    return choice[1] if choice and choice[0] is endpoint else None
-
-
-def _remember(request: HttpRequest, delivery: Delivery, choice: Any = None) -> None:
-    """Attach *delivery*; skip the CSRF check: what is signed cannot be cross-site."""
-    put_payload(request, delivery)
-    state = vars(request)
-    state["port_delivery"], state[_CHOICE] = delivery, choice
-    state["csrf_processing_done"] = True
+    return delivery, verifier if owner is endpoint else None
 
 
 def _refuse_store(verifier: Verifier) -> None:
