@@ -77,7 +77,6 @@ _NINJA = "_ninja_contribute_to_operation"
 
 # The wrappers, `dispatch` and `authenticate` are boundaries already.
 _handle, _ahandle = inner(handle), inner(ahandle)
-_verifier_for, _argument = inner(Endpoint.verifier_for), inner(Endpoint.argument)
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -330,11 +329,12 @@ def _around(
         is_async: Whether *function* must be awaited.
         passes: Whether *function* takes a delivery.
     """
-    argument = partial(_argument, endpoint)
 
     def call_of(request: object, args: Any, kwargs: Any) -> Callable[[Delivery], Any]:
         if passes:
-            return lambda each: function(request, argument(each), *args, **kwargs)
+            return lambda delivery: function(
+                request, endpoint.argument(delivery), *args, **kwargs
+            )
         return lambda _: function(request, *args, **kwargs)
 
     if is_async:
@@ -398,7 +398,7 @@ def _serve(
     http = _plain(request)
     existing, verifier = _found(http, endpoint)
     if verifier is None:
-        verifier = _verifier_for(endpoint, http)
+        verifier = endpoint.verifier_for(http)
 
     def run(delivery: Delivery) -> Any:
         put_delivery(http, delivery, {_CHOICE: (endpoint, verifier)})
