@@ -8,12 +8,14 @@ from __future__ import annotations
 
 # The stores come before the adapters: both need Django, and only they its tables.
 import adapters
+import importing
 import parsing
+import refusals
 import replay
 import verification
 from rich.console import Console
 
 console = Console(width=None if Console().is_terminal else 140)
-for module in (verification, parsing, replay, adapters):
+for module in (verification, refusals, importing, parsing, replay, adapters):
     for table in module.report():
         console.print(table)

@@ -8,6 +8,7 @@ import pickle
 import re
 import types
 from collections import UserDict
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_webhook import models
+from port_webhook._run_id import find_run_id
 from port_webhook.exceptions import PayloadError
 from port_webhook.models import (
     ActionInvocation,
@@ -26,10 +28,10 @@ from port_webhook.models import (
     ChangelogMessage,
     CustomPayload,
     Entity,
-    Field,
     Model,
     Resource,
     Run,
+    RunContext,
     Trigger,
     TriggerData,
     User,
@@ -37,13 +39,17 @@ from port_webhook.models import (
     WorkflowNodeRun,
     load_invocation,
 )
+from port_webhook.models._base import fields_of as all_fields_of
 
 PAYLOADS = Path(__file__).parent / "fixtures" / "payloads"
-SHAPES = {
+SHAPES: dict[str, Any] = {
     "changelog_entity_updated": ChangelogMessage,
     "changelog_run_created": ChangelogMessage,
     "changelog_timer_expired": ChangelogMessage,
+    "changelog_timer_old": ChangelogMessage,
     "custom_flat": CustomPayload,
+    "custom_port_context": CustomPayload,
+    "custom_wrapped": CustomPayload,
     "envelope_create": ActionInvocation,
     "envelope_day2_agent": ActionInvocation,
     "envelope_minimal": ActionInvocation,
@@ -70,9 +76,7 @@ def document(name):
 
 
 def invocation(name):
-    model = load_invocation(read(name))
-    assert not isinstance(model, PayloadError), model
-    return model
+    return load_invocation(read(name))
 
 
 def load(body):
@@ -95,13 +99,8 @@ def changed(name, path, value):
 
 
 def fields_of(model):
-    """Return the fields of a class by the names of its attributes."""
-    return {
-        name: field
-        for base in model.__mro__
-        for name, field in vars(base).items()
-        if isinstance(field, Field)
-    }
+    """Return the fields of a class that read one key, by the names of attributes."""
+    return {name: field for name, field in all_fields_of(model).items() if field.key}
 
 
 def parts_of(model, way=()):
@@ -110,6 +109,8 @@ def parts_of(model, way=()):
     inner = {name: [field.key] for name, field in fields_of(type(model)).items()}
     if "diff" in inner:
         inner |= {side: ["diff", side] for side in ("before", "after")}
+    if isinstance(model, CustomPayload):
+        inner["port_context"] = ["port_context"]
     for name, keys in inner.items():
         value = getattr(model, name)
         if isinstance(value, Model):
@@ -126,6 +127,7 @@ OURS = [
     model
     for model in classes_below(Model)
     if model.__module__.startswith("port_webhook.models")
+    and "_origin" not in vars(model)  # it has a type in brackets
 ]
 
 
@@ -230,9 +232,15 @@ def test_all_of_ports_names_without_one_of_its_objects_are_an_authors_own(body):
     ],
 )
 def test_one_of_ports_objects_makes_it_ports_and_the_others_wrong(name, part, path):
-    error = load(names_of(name, but=[part]))
-    assert isinstance(error, PayloadError)
-    assert error.path == path
+    body = names_of(name, but=[part])
+    if name == "envelope_create":  # whose three objects are required
+        with pytest.raises(PayloadError) as caught:
+            load(body)
+        assert caught.value.path == path
+    else:
+        with pytest.raises(PayloadError) as caught:
+            load(body).validate()
+        assert body[path] == body[caught.value.path] == "text"
 
 
 @pytest.mark.parametrize(
@@ -276,9 +284,9 @@ def test_a_node_run_with_a_whole_envelope_is_an_invocation():
     "data", [b"", b"{", b'{"a":1,"a":2}', b"NaN", b"\xff", b"\xef\xbb\xbf{}"]
 )
 def test_what_is_not_strict_json_is_no_invocation(data):
-    error = load_invocation(data)
-    assert isinstance(error, PayloadError)
-    assert error.path == ""
+    with pytest.raises(PayloadError) as caught:
+        load_invocation(data)
+    assert caught.value.path == ""
 
 
 # Reading
@@ -425,6 +433,9 @@ def test_a_run_event_holds_the_action_and_both_runs():
     assert run.status_label == "Grown"
     assert run.ended_at.minute == 55
     assert event.before.ended_at is None
+    assert event.before.source == {"type": "UI"}
+    assert run.raw_properties == {"cpu": "4"}
+    assert event.context.affected_entities[0]["action"] == "CREATE"
 
 
 def test_a_changelog_message_names_the_action_of_a_run_as_bare_text():
@@ -451,6 +462,8 @@ def test_a_node_run_is_a_custom_payload_that_knows_its_run():
     assert model.headers["X-Port-Timestamp"] == 1714834432
     assert model.body == document("node_run")
     assert model.extra == {}
+    assert model.context.workflow_run_id == "wfr_mill1"
+    assert model.inputs == {"cpu": 2}  # from context.nodeConfig.body
 
 
 @pytest.mark.parametrize(
@@ -476,7 +489,7 @@ def test_port_itself_needs_no_organisation_but_everybody_else_does():
     assert invocation("event_timer").trigger.by.by_port is True
     for body in ({}, {"byPort": False}, {"orgId": None}):
         with pytest.raises(PayloadError, match="is missing") as caught:
-            Actor.from_dict(body)
+            Actor.from_dict(body).validate()
         assert caught.value.path == "orgId"
 
 
@@ -573,6 +586,229 @@ def test_a_timer_of_the_change_log_has_no_sides():
     assert message.after is None
 
 
+# One set of accessors
+
+ACCESSORS = (
+    "run_id",
+    "action_identifier",
+    "operation",
+    "blueprint",
+    "entity_identifier",
+    "user_email",
+    "organization_id",
+)
+ADA, ORG = "ada@example.com", "org_Analytical"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "envelope_create",
+            ("r_Vm1Engine", "create_vm", "CREATE", "vm", None, ADA, ORG),
+        ),
+        (
+            "envelope_day2_agent",
+            ("run_Vm2Engine", "grow_vm", "DAY-2", "vm", "engine-1", None, ORG),
+        ),
+        (
+            "trigger_data_create",
+            ("r_Vm3Engine", "create_vm", "CREATE", "vm", None, ADA, ORG),
+        ),
+        (
+            "trigger_data_day2",
+            ("r_Vm4Engine", "grow_vm", "DAY-2", "vm", "engine-1", ADA, ORG),
+        ),
+        (
+            "trigger_data_automation_entity",
+            ("r_Vm7Engine", "notify", None, "vm", "engine-1", ADA, ORG),
+        ),
+        (
+            "event_entity_updated",
+            (None, None, None, "vm", "engine-1", None, ORG),
+        ),
+        (
+            "changelog_run_created",
+            ("r_Vm9Engine", "grow_vm", None, "vm", None, None, ORG),
+        ),
+        ("changelog_timer_old", (None, None, None, "vm", "engine-1", None, ORG)),
+        ("node_run", ("wfnr_mill1", None, None, None, None, None, None)),
+        (
+            "custom_port_context",
+            ("r_VmBEngine", "grow_vm", "DAY-2", "vm", "engine-1", ADA, ORG),
+        ),
+        (
+            "custom_wrapped",
+            ("run_Vm2Engine", "grow_vm", "DAY-2", "vm", "engine-1", None, ORG),
+        ),
+    ],
+)
+def test_every_shape_has_the_same_accessors(name, expected):
+    model = invocation(name)
+    assert tuple(getattr(model, accessor) for accessor in ACCESSORS) == expected
+
+
+def test_the_entity_and_the_inputs_are_found_in_every_shape():
+    assert invocation("envelope_create").entity is None
+    assert invocation("envelope_create").inputs["cpu"] == 2
+    assert invocation("envelope_day2_agent").entity.identifier == "engine-1"
+    assert invocation("trigger_data_day2").entity.team == ("mechanics",)
+    assert invocation("trigger_data_automation_entity").inputs is None
+    assert invocation("custom_wrapped").entity.identifier == "engine-1"
+    assert isinstance(invocation("custom_wrapped").inputs, dict)
+    assert invocation("custom_port_context").inputs == {"cpu": 4}
+    assert invocation("custom_port_context").entity is None  # its identifier alone
+    assert invocation("event_entity_updated").entity.identifier == "engine-1"
+    assert invocation("event_entity_deleted").entity.identifier == "engine-1"
+    assert invocation("event_entity_updated").inputs is None
+    assert load(changed("envelope_create", "payload.properties", None)).inputs is None
+
+
+def test_both_sides_of_a_change_are_found_in_every_shape():
+    data = invocation("trigger_data_automation_entity")
+    assert data.before == data.event.before
+    assert isinstance(data.after, Entity)
+    assert isinstance(invocation("trigger_data_automation_run").after, Run)
+    custom = load({"diff": {"after": {"id": "r_1"}}, "resourceType": "run"})
+    assert type(custom) is CustomPayload
+    assert isinstance(custom.after, Run)
+    assert custom.before is None
+    odd = load({"diff": {"after": {"id": "r_1"}}, "resourceType": []})
+    assert type(odd.after) is Resource
+    assert invocation("envelope_create").after is None
+    assert load([]).after is None
+
+
+def test_port_context_is_typed():
+    context = invocation("custom_port_context").port_context
+    assert context.run_id == "r_VmBEngine"
+    assert context.blueprint == "vm"
+    assert context.entity.identifier == "engine-1"
+    assert context.trigger.by.user.email == ADA
+    assert context.operation == "DAY-2"
+    body = {"port_context": {"run_id": "r_1", "entity": {"identifier": "x"}}}
+    model = load(body)
+    assert model.run_id == model.port_context.run_id == "r_1"
+    assert model.entity_identifier == model.entity.identifier == "x"
+    assert load({}).port_context is None
+    assert load({"port_context": {}}).port_context.run_id is None
+    assert load([1]).port_context is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"context": {"runId": "r_1"}, "run": {"id": "r_2"}},
+        {"context": {"runId": "", "nodeRunId": "r_1"}, "run_id": "r_2"},
+        {"run": {"id": "r_1"}, "runId": "r_2"},
+        {"port_context": {"runId": "r_1", "run_id": "r_2"}},
+        {"port_context": {"run_id": "r_1"}, "payload": {"context": {"runId": "r_2"}}},
+        {"payload": {"context": {"runId": "r_1"}}, "runId": "r_2"},
+        {"runId": "r_1", "run_id": "r_2"},
+        {"run_id": "r_1", "RUN_ID": "r_2"},
+        {"RUN_ID": "r_1", "port_run_id": "r_2"},
+        {"port_run_id": "r_1", "headers": {"RUN_ID": "r_2"}},
+        {"context": "text", "run": ["x"], "runId": 5, "run_id": "r_1"},
+    ],
+)
+def test_the_run_id_is_found_where_people_put_it(body):
+    assert find_run_id(body) == load(body).run_id == "r_1"
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], "runId", 5, {}, {"headers": {"RUN_ID": "r_1"}}, {"runId": ""}]
+)
+def test_a_body_that_names_no_run_has_none(body):
+    assert find_run_id(body) is None
+    assert load(body).run_id is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "accessor"),
+    [
+        ("context.blueprint", 5, "blueprint"),
+        ("context.entity", True, "entity_identifier"),
+        ("trigger.by.user", [], "user_email"),
+        ("trigger.by.orgId", {}, "organization_id"),
+        ("payload.action.trigger", {}, "operation"),
+        ("payload.properties", [], "inputs"),
+        ("payload.entity", [], "entity"),
+    ],
+)
+def test_an_accessor_names_what_port_never_sends_there(path, value, accessor):
+    body = changed("envelope_create", path, value)
+    if accessor == "blueprint":
+        del body["payload"]["action"]["blueprint"]
+    with pytest.raises(PayloadError) as caught:
+        getattr(load(body), accessor)
+    assert caught.value.path == path
+    assert caught.value.run_id == "r_Vm1Engine"
+
+
+def test_a_second_place_counts_where_the_first_has_nothing_of_use():
+    model = load(changed("envelope_create", "context.blueprint", 5))
+    assert model.blueprint == "vm"  # of payload.action
+    model = load(changed("envelope_day2_agent", "context.entity", None))
+    assert model.entity_identifier == "engine-1"  # of payload.entity
+
+
+def test_in_an_authors_own_body_another_type_is_not_ports():
+    body = {"action": 5, "trigger": [], "inputs": "x", "entity": 7, "context": True}
+    model = load(body)
+    assert {getattr(model, accessor) for accessor in ACCESSORS} == {None}
+    assert model.inputs is model.entity is model.before is None
+    model.validate()
+
+
+def test_a_reference_may_be_text_or_an_object():
+    model = load({"action": {"identifier": "grow"}, "blueprint": {"identifier": "vm"}})
+    assert model.action_identifier == "grow"
+    assert model.blueprint == "vm"
+    assert load({"action": "grow", "entity": "x"}).entity_identifier == "x"
+    assert load({"entity": "x"}).entity is None
+
+
+def test_an_error_of_a_part_names_its_place_and_the_run():
+    body = changed("trigger_data_automation_run", "event.diff.after.link", 5)
+    with pytest.raises(PayloadError) as caught:
+        _ = load(body).event.after.link
+    assert caught.value.path == "event.diff.after.link"
+    assert caught.value.run_id == "r_Vm8Engine"
+
+
+def test_a_single_team_may_be_text():
+    assert Entity.from_dict({"team": "mechanics"}).team == ("mechanics",)
+
+
+# The wrong model
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "problem"),
+    [
+        ("changelog_run_created", ActionInvocation, "a ChangelogMessage, not ActionI"),
+        ("envelope_create", TriggerData, "an ActionInvocation, not TriggerData"),
+        ("trigger_data_create", CatalogEvent, "a TriggerData, not CatalogEvent"),
+        ("node_run", ActionInvocation, "a WorkflowNodeRun, not ActionInvocation"),
+    ],
+)
+def test_the_wrong_model_says_what_came(name, model, problem):
+    with pytest.raises(PayloadError, match=f"The payload is {problem}") as caught:
+        models.load(model, read(name))
+    assert caught.value.path == ""
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_everything_is_a_custom_payload_to_those_who_ask(name):
+    assert models.load(CustomPayload, read(name)).body == document(name)
+
+
+def test_an_envelope_of_a_node_run_can_be_read_as_either():
+    data = json.dumps(changed("envelope_create", "context.runId", "wfnr_9")).encode()
+    assert models.load(WorkflowNodeRun, data).run_id == "wfnr_9"
+    assert models.load(ActionInvocation, data).run_id == "wfnr_9"
+
+
 # Wrong types
 
 WRONG = [
@@ -599,7 +835,7 @@ WRONG = [
     ("envelope_create", "payload.action.invocationMethod.agent", 1),
     ("envelope_create", "payload.action.invocationMethod.headers", []),
     ("envelope_day2_agent", "payload.entity.relations", SENTINEL),
-    ("envelope_day2_agent", "payload.entity.team", SENTINEL),
+    ("envelope_day2_agent", "payload.entity.team", {}),
     ("envelope_day2_agent", "headers", SENTINEL),
     ("trigger_data_create", "inputs", [SENTINEL]),
     ("trigger_data_create", "entity", [SENTINEL]),
@@ -616,14 +852,38 @@ WRONG = [
 ]
 
 
+REQUIRED = ("action", "resourceType", "status", "trigger", "context", "payload")
+PARTS = ("trigger", "context", "payload")
+
+
 @pytest.mark.parametrize(("name", "path", "value"), WRONG)
-def test_a_wrong_type_names_its_field_and_quotes_nothing(name, path, value):
-    error = load(changed(name, path, value))
-    assert isinstance(error, PayloadError)
+def test_a_wrong_type_is_found_when_it_is_read_and_quotes_nothing(name, path, value):
+    body = changed(name, path, value)
+    if path in PARTS and name.startswith("envelope"):
+        with pytest.raises(PayloadError) as caught:
+            load(body)
+    else:
+        model = load(body)  # which no detail can stop
+        assert type(model) is SHAPES[name]
+        assert model.to_dict() == body
+        assert SENTINEL not in repr(model)
+        with pytest.raises(PayloadError) as caught:
+            model.validate()
+        with pytest.raises(PayloadError) as again:
+            models.load(SHAPES[name], json.dumps(body).encode(), validate=True)
+        assert again.value.path == caught.value.path
+    error = caught.value
     expected = path + ".1" if value == [SENTINEL, 1] else path
     assert error.path == expected
     assert str(error).startswith(f"The payload's field {expected} must be ")
     assert SENTINEL not in f"{error!s} {error!r} {vars(error)}"
+    assert error.run_id == find_run_id(body)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_document_is_valid(name):
+    invocation(name).validate()
+    models.load(SHAPES[name], read(name), validate=True)
 
 
 @pytest.mark.parametrize(
@@ -649,17 +909,22 @@ def test_a_field_of_every_example_must_be_there(path):
             holder[key] = None
         else:
             del holder[key]
-        error = models.load(ActionInvocation, json.dumps(body).encode())
-        assert isinstance(error, PayloadError)
-        assert error.path == path
-        assert str(error) == f"The payload's field {path} is missing."
+        late = path not in REQUIRED  # only a required part can stop a message
+        data = json.dumps(body).encode()
+        with pytest.raises(PayloadError) as caught:
+            models.load(ActionInvocation, data, validate=late)
+        if path == "payload" and value is ...:
+            problem = "The payload is a ChangelogMessage, not ActionInvocation."
+            assert str(caught.value) == problem
+        else:
+            assert caught.value.path == path
+            assert str(caught.value) == f"The payload's field {path} is missing."
 
 
 def is_required(part, name, field):
     """Tell whether *part*, as it is, needs the field *name*."""
-    if isinstance(part, Actor):
-        return {"org_id": not part.by_port, "by_port": not part.org_id}.get(name)
-    return field.required or (name == "run_id" and part.run_id.startswith("wfnr_"))
+    is_context = isinstance(part, RunContext) and name == "run_id"
+    return field.required or (is_context and part.run_id.startswith("wfnr_"))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -681,7 +946,7 @@ def test_every_other_field_is_none_if_it_is_null_or_absent(name):
 
 def test_a_reference_is_an_object_or_text():
     with pytest.raises(PayloadError, match="must be an object or text"):
-        Run.from_dict({"blueprint": 1})
+        _ = Run.from_dict({"blueprint": 1}).blueprint
 
 
 # Frozen, slotted, whole
@@ -763,8 +1028,9 @@ def test_reprs_read_well():
 
 
 def test_the_class_gives_the_field_itself():
-    assert ActionInvocation.action.key == "action"
-    assert ActionInvocation.trigger.required
+    fields: Any = ActionInvocation  # to a type checker its attributes are values
+    assert fields.action.key == "action"
+    assert fields.trigger.required
 
 
 def test_from_dict_copies_what_it_is_given():
@@ -833,29 +1099,8 @@ def test_from_dict_of_a_custom_payload_takes_any_json():
 def test_no_frame_of_an_error_holds_the_payload():
     body = changed("envelope_create", "trigger.by.user.email", [SENTINEL])
     with pytest.raises(PayloadError) as caught:
-        ActionInvocation.from_dict(body)
-    trace = caught.tb.tb_next  # the first frame is this test's
-    assert trace is not None
-    while trace is not None:
-        assert SENTINEL not in repr(trace.tb_frame.f_locals)
-        trace = trace.tb_next
-
-
-class Careless(Model):
-    """A model of a user's, whose own check has a bug."""
-
-    name: Field[str | None] = Field("name", lambda value: [][value])
-
-
-def test_no_frame_of_ours_holds_the_payload_when_the_users_own_check_fails():
-    with pytest.raises(TypeError) as caught:
-        Careless.from_dict({"name": SENTINEL})
-    trace = caught.tb.tb_next  # the first frame is this test's, the last the user's
-    assert trace is not None
-    while trace.tb_next is not None:
-        assert SENTINEL not in repr(trace.tb_frame.f_locals)
-        trace = trace.tb_next
-    assert SENTINEL in repr(trace.tb_frame.f_locals)
+        ActionInvocation.from_dict(body).validate()
+    assert caught.tb.tb_next is None  # the only frame is this test's
 
 
 def test_the_public_names_are_these():
@@ -866,16 +1111,17 @@ def test_the_public_names_are_these():
         "ActionReference",
         "ActionTrigger",
         "Actor",
+        "AnyInvocation",
         "CatalogEvent",
         "Change",
         "ChangelogMessage",
         "CustomPayload",
         "Entity",
         "EventContext",
-        "Field",
         "Invocation",
         "InvokedAction",
         "Model",
+        "PortContext",
         "Reference",
         "Resource",
         "Run",
@@ -886,6 +1132,7 @@ def test_the_public_names_are_these():
         "User",
         "WebhookInvocationMethod",
         "WorkflowNodeRun",
+        "check_model",
         "load",
         "load_invocation",
     ]
@@ -895,7 +1142,10 @@ def test_the_public_names_are_these():
 
 UNKNOWN_ON_PURPOSE = {
     "changelog_run_created": {"relatedEntityExists"},
+    "changelog_timer_old": {"identifier", "additionalData", "port"},
     "custom_flat": {"service", "port_context", "owner"},
+    "custom_port_context": {"port_context", "action", "inputs"},
+    "custom_wrapped": {"payload"},
     "trigger_data_test_dialog": {"secrets"},
 }
 
@@ -925,6 +1175,8 @@ def test_every_field_has_a_value_in_some_document():
 def test_an_attribute_is_named_as_its_key_is():
     for model in OURS:
         for attribute, field in fields_of(model).items():
+            if attribute.startswith("_"):
+                continue
             snake = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", field.key)
             assert attribute == snake, model
 
@@ -949,19 +1201,25 @@ documents = st.recursive(
 def read_everything(model):
     """Read every attribute of *model*, and of its parts."""
     for name in dir(type(model)):
-        if not name.startswith("_") and name not in ("from_dict", "check", "view"):
-            value = getattr(model, name)
+        if not name.startswith("_") and name not in ("from_dict", "validate"):
+            try:
+                value = getattr(model, name)
+            except PayloadError as error:
+                assert error.path  # noqa: PT017  # any of both is right
+                continue
             if isinstance(value, Model):
                 read_everything(value)
     assert repr(model)
-    assert model == type(model).from_dict(model.to_dict())
+    assert model == copy.copy(model)
 
 
 @given(documents)
 def test_any_json_is_an_invocation_or_a_payload_error(body):
-    model = load(body)
-    if isinstance(model, PayloadError):
-        assert model.__context__ is None
+    try:
+        model = load(body)
+    except PayloadError as error:
+        assert error.__context__ is None  # noqa: PT017  # any of both is right
+        assert error.path.split(".")[0] in REQUIRED  # noqa: PT017  # the same
     else:
         assert model.to_dict() == body
         read_everything(model)
@@ -969,7 +1227,8 @@ def test_any_json_is_an_invocation_or_a_payload_error(body):
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_an_invocation_or_a_payload_error(data):
-    assert isinstance(load_invocation(data), Model | PayloadError)
+    with suppress(PayloadError):
+        assert isinstance(load_invocation(data), Model)
 
 
 @given(st.data(), st.sampled_from(sorted(SHAPES)))
@@ -984,8 +1243,11 @@ def test_a_wrong_value_anywhere_is_refused_or_kept(data, name):
             break
         holder = inner
     holder[key] = data.draw(values)
-    model = load(body)
-    if not isinstance(model, PayloadError):
+    try:
+        model = load(body)
+    except PayloadError as error:
+        assert error.path in REQUIRED  # noqa: PT017  # nothing else can stop it
+    else:
         assert model.to_dict() == body
         read_everything(model)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from port_webhook._reception import AsyncReception, Reception
 from port_webhook._verifier import (
     CheckedHeaders,
     Delivery,
@@ -46,6 +45,7 @@ from port_webhook.exceptions import (
 
 if TYPE_CHECKING:
     from port_webhook._options import VerifierOptions
+    from port_webhook._reception import AsyncReception, Reception
     from port_webhook._source import VerifierSource
     from port_webhook.decryption import (
         decrypt_client_side,
@@ -102,9 +102,11 @@ __all__ = [
 
 _LAZY = {
     "ActionInvocation": "models",
+    "AsyncReception": "_reception",
     "CatalogEvent": "models",
     "ChangelogMessage": "models",
     "CustomPayload": "models",
+    "Reception": "_reception",
     "TriggerData": "models",
     "VerifierOptions": "_options",
     "VerifierSource": "_source",

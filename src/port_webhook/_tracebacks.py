@@ -8,7 +8,8 @@ cleaned here, in one place:
   without the exceptions from inside that led to it: a `UnicodeDecodeError` holds the
   bytes, a `JSONDecodeError` the document.
 - Any other exception (a view's, a hook's, a worker's abort signal) keeps its
-  traceback, but the locals of this library's finished frames are cleared.
+  traceback, but the locals of this library's finished frames are cleared, and those
+  of the libraries that these hand a payload or a secret to.
 
 `boundary` decorates an entry point. A hot path has the same in its own body, which
 costs nothing until something is raised: it deletes what it was given, since its frame
@@ -19,22 +20,26 @@ inside these lines.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 __all__ = ["boundary", "clean", "inner"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 _PACKAGE = __name__.partition(".")[0]
+# What this library calls with payloads and secrets.
+_CALLED = {*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"}
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 
@@ -44,10 +49,15 @@ def clean(error: BaseException) -> None:
     Call it where *error* is being handled, before a bare ``raise`` and before a hook
     sees the error.
     """
+    is_own = isinstance(error, PortWebhookError)
+    if is_own and error.__context__ is None is error.__cause__:
+        # The commonest refusal, which an attacker may cause as often as they like.
+        error.__traceback__ = None
+        return
     stack = _running(error)
     for each in _chain(error):
         _drop_inner(each, stack)
-    if isinstance(error, PortWebhookError):
+    if is_own:
         error.__traceback__ = None
     for each in _chain(error):
         _clear_frames(each.__traceback__)
@@ -148,14 +158,22 @@ def _is_handled(error: BaseException, stack: set[int]) -> bool:
 
 
 def _is_ours(trace: TracebackType) -> bool:
+    return _library_of(trace) == _PACKAGE
+
+
+def _library_of(trace: TracebackType) -> str:
     name: object = trace.tb_frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] == _PACKAGE
+    return name.partition(".")[0] if isinstance(name, str) else ""
 
 
 def _clear_frames(trace: TracebackType | None) -> None:
-    """Clear the locals of this library's finished frames."""
+    """Clear the locals of finished frames: ours, and what these call themselves."""
+    clearing = False
     while trace is not None:
-        if _is_ours(trace):
+        library = _library_of(trace)
+        # A user's own frame, such as a view's, ends it until ours come again.
+        clearing = library == _PACKAGE or (clearing and library in _CALLED)
+        if clearing:
             # It refuses for a frame that still runs, which is a boundary itself.
             with suppress(RuntimeError):
                 trace.tb_frame.clear()

@@ -246,7 +246,9 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     except (TypeError, ValueError):
         return None  # a built-in function, which does not tell
     positional = [each for each in parameters if each.kind in _POSITIONAL]
-    before += bool(parameters) and parameters[0].name == "self"
+    is_method = bool(parameters) and parameters[0].name == "self"
+    first = ["self"] * is_method + ["request"] * before
+    before = len(first)
     if len(positional) > before:
         found = positional[before]
     elif any(each.kind in _VARIABLE for each in parameters):
@@ -254,7 +256,7 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     else:
         raise ConfigurationError(
             f"{_name(view)} has no parameter for the delivery; write "
-            f"def {_name(view)}({'request, ' if before else ''}delivery). A function "
+            f"def {_name(view)}({', '.join([*first, 'delivery'])}). A function "
             "that chooses a verifier is passed as choose="
         )
     if found.default is not Parameter.empty:

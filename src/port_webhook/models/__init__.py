@@ -11,7 +11,7 @@ every known example has, and unknown fields and words are kept.
 
 from __future__ import annotations
 
-from port_webhook.models._base import Field, Model
+from port_webhook.models._base import Model
 from port_webhook.models._loading import check_model, load, load_invocation
 from port_webhook.models._parts import (
     ActionDefinition,
@@ -22,6 +22,7 @@ from port_webhook.models._parts import (
     Entity,
     EventContext,
     InvokedAction,
+    PortContext,
     Reference,
     Resource,
     Run,
@@ -33,6 +34,7 @@ from port_webhook.models._parts import (
 )
 from port_webhook.models._shapes import (
     ActionInvocation,
+    AnyInvocation,
     CatalogEvent,
     Change,
     ChangelogMessage,
@@ -49,16 +51,17 @@ __all__ = [
     "ActionReference",
     "ActionTrigger",
     "Actor",
+    "AnyInvocation",
     "CatalogEvent",
     "Change",
     "ChangelogMessage",
     "CustomPayload",
     "Entity",
     "EventContext",
-    "Field",
     "Invocation",
     "InvokedAction",
     "Model",
+    "PortContext",
     "Reference",
     "Resource",
     "Run",

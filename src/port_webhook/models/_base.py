@@ -1,46 +1,39 @@
-"""What every model is made of: a checked JSON object, and fields that read from it.
+"""Base class and fields of the models: read-only views of a JSON object.
 
-Loading a model checks the whole object at once and builds nothing but the outermost
-model; the parts are built when they are first read. That keeps the cost of loading
-near that of parsing the JSON, and keeps what came: a model holds the object itself,
-so that an unknown field cannot get lost.
+Loading checks only that the required parts are there. Every field is checked when it
+is read, so that a detail that Port changes stops only the code that needs it. A model
+holds the object that came, so that an unknown field cannot get lost.
 
-A check returns what is wrong as a path and a problem, and never a value. It compares
-the exact class of a JSON value, which takes half the time of calling ``isinstance``
-and does not take true for a number.
+Checks compare the exact class of a JSON value: it takes half the time of
+``isinstance``, and does not take true for a number.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copyreg import pickle
 from datetime import datetime
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Generic,
-    Never,
-    Self,
-    TypeVar,
-    cast,
-    overload,
-)
+from operator import getitem
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeVar, cast
 
-from port_webhook._tracebacks import boundary
+from typing_extensions import dataclass_transform
+
+from port_webhook._json import parse
+from port_webhook._run_id import find_run_id
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # The path of a field, empty for the object itself, and what is wrong with it.
-    Wrong = tuple[str, str]
-    Check = Callable[[Any], Wrong | None]
+    # Makes the attribute out of the model, a value other than null, and its path.
+    Reader = Callable[["Model", Any, str], Any]
 
-T = TypeVar("T")
+M = TypeVar("M", bound="Model")
 
 _SHOWN_LENGTH = 64
-_MUST_BE: dict[type, str] = {
+MUST_BE: dict[type, str] = {
     str: "must be text",
     bool: "must be true or false",
     dict: "must be an object",
@@ -48,10 +41,444 @@ _MUST_BE: dict[type, str] = {
 }
 
 
-def inside(key: object, wrong: Wrong) -> Wrong:
-    """Put *key* in front of the path of what is *wrong*."""
-    path, problem = wrong
-    return (f"{key}.{path}" if path else f"{key}"), problem
+class Field:
+    """Reads one key of a model's object; a read-only attribute of the model.
+
+    Attributes:
+        key: The name in the JSON; empty for a `Search`.
+        kind: The class of the JSON value, or the model of a part; None if any JSON
+            is right, or only *read* can tell.
+        required: Whether the message is none without it; null counts as absent.
+        read: Makes the attribute, once, or raises a PayloadError.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        kind: type | None,
+        *,
+        required: bool = False,
+        read: Reader | None = None,
+    ) -> None:
+        self.key, self.kind, self.required, self.read = key, kind, required, read
+
+    def __get__(self, instance: Model | None, owner: type[Any]) -> Any:
+        """Return the value of the field, or the field itself on the class."""
+        if instance is None:
+            return self
+        try:
+            return self.value_in(instance)
+        except BaseException as error:
+            del instance
+            clean(error)
+            raise
+
+    def value_in(self, model: Model) -> Any:
+        """Return the value of the field in *model*."""
+        value = raw_of(model).get(self.key)
+        if value is None:
+            if self.required:
+                raise wrong(model, self.key, "is missing")
+            return None
+        if self.read is None:
+            if value.__class__ is not self.kind and self.kind is not None:
+                raise wrong(model, self.key, MUST_BE[self.kind])
+            return value
+        parts = parts_of(model)
+        if self.key in parts:
+            return parts[self.key]
+        value = self.read(model, value, join(path_of(model), self.key))
+        # Two threads may both get here; the first one's value stays.
+        return parts.setdefault(self.key, value)
+
+    def __set__(self, instance: Model, value: Never) -> None:
+        raise AttributeError(f"{type(instance).__name__} is frozen")
+
+
+class Search(Field):
+    """Looks for a text in several places; a field of no one key."""
+
+    def __init__(self, places: str) -> None:
+        super().__init__("", None)
+        self._places = split_places(places)
+
+    def value_in(self, model: Model) -> Any:
+        """Return the first text in one of the places."""
+        return find(model, self._places, str)[0]
+
+
+# The functions below declare fields; `init` is for type checkers (PEP 681).
+
+
+def text(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
+    """Declare a field of text."""
+    return Field(key, str, required=required)
+
+
+def flag(key: str, *, init: Literal[False] = False) -> Any:
+    """Declare a field that is true or false."""
+    return Field(key, bool)
+
+
+def mapping(key: str, *, init: Literal[False] = False) -> Any:
+    """Declare a field that is an object of any members."""
+    return Field(key, dict)
+
+
+def anything(key: str, *, init: Literal[False] = False) -> Any:
+    """Declare a field that may be any JSON."""
+    return Field(key, None)
+
+
+def search(places: str, *, init: Literal[False] = False) -> Any:
+    """Declare a text that stands in one of *places*; see `find`."""
+    return Search(places)
+
+
+def either(key: str, *kinds: type, init: Literal[False] = False) -> Any:
+    """Declare a field whose value is of one of *kinds*."""
+    words = " or ".join(MUST_BE[kind].removeprefix("must be ") for kind in kinds)
+
+    def read(model: Model, value: Any, path: str) -> Any:
+        if value.__class__ not in kinds:
+            raise refusal(model, path, f"must be {words}")
+        return value
+
+    return Field(key, None, read=read)
+
+
+def time(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
+    """Declare a field that is a time: ISO 8601 with ``Z`` or an offset."""
+
+    def read(model: Model, value: Any, path: str) -> datetime:
+        try:
+            found = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            found = None
+        if found is None or found.tzinfo is None:
+            raise refusal(model, path, "must be an ISO 8601 time with a time zone")
+        return found
+
+    return Field(key, None, required=required, read=read)
+
+
+def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> Any:
+    """Declare a list of text, read as a tuple; *or_one* takes a text alone too."""
+
+    def read(model: Model, value: Any, path: str) -> tuple[str, ...]:
+        if or_one and value.__class__ is str:
+            return (value,)
+        if value.__class__ is not list:
+            raise refusal(model, path, MUST_BE[list])
+        for index, element in enumerate(value):
+            if type(element) is not str:
+                raise refusal(model, join(path, f"{index}"), MUST_BE[str])
+        return tuple(value)
+
+    return Field(key, None, read=read)
+
+
+def part(
+    key: str,
+    model: type[Model],
+    *,
+    required: bool = False,
+    bare: bool = False,
+    or_empty: bool = False,
+    init: Literal[False] = False,
+) -> Any:
+    """Declare a field that is a model itself.
+
+    With *bare* an identifier may stand for it, as text; with *or_empty* Port sends
+    ``{}`` where there is none.
+    """
+    problem = f"{MUST_BE[dict]} or text" if bare else MUST_BE[dict]
+
+    def read(owner: Model, value: Any, path: str) -> Model | None:
+        if bare and value.__class__ is str:
+            value = {"identifier": value}
+        if value.__class__ is not dict:
+            raise refusal(owner, path, problem)
+        if or_empty and not value:
+            return None
+        return view(model, value, path, root_of(owner))
+
+    return Field(key, model, required=required, read=read)
+
+
+class ModelType(type):
+    """The class of the models, which have slots, and of which some have brackets.
+
+    Pickle needs to know the latter: they have ``_origin``, the class before the
+    brackets and the type.
+    """
+
+    def __new__(cls, name: str, bases: Any, names: dict[str, Any], **more: Any) -> Any:
+        """Make a class without a ``__dict__`` of its instances."""
+        names.setdefault("__slots__", ())
+        return super().__new__(cls, name, bases, names, **more)
+
+
+def _reduce_class(model: ModelType) -> str | tuple[Any, ...]:
+    origin = vars(model).get("_origin")
+    return model.__qualname__ if origin is None else (getitem, origin)
+
+
+pickle(cast("Any", ModelType), cast("Any", _reduce_class))
+
+
+@dataclass_transform(
+    eq_default=False,
+    frozen_default=True,
+    field_specifiers=(  # a star would hide them from mypy
+        text,
+        flag,
+        mapping,
+        anything,
+        search,
+        either,
+        time,
+        texts,
+        part,
+    ),
+)
+class Model(metaclass=ModelType):
+    """The base of all models: frozen, slotted, and whole.
+
+    Two models are equal if their types and what came are. `repr` shows identifiers
+    only, since properties may be secrets. Reading a field whose value is not of the
+    type that Port documents is a `PayloadError`, whose ``path`` names the field.
+    """
+
+    __slots__ = ("_parts", "_path", "_raw", "_root")
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # equality is that of a dict
+
+    _fields: ClassVar[dict[str, Field]] = {}
+    _known: ClassVar[frozenset[str]] = frozenset()
+    _required: ClassVar[tuple[tuple[str, bool], ...]] = ()  # and whether it is a part
+    _shown: ClassVar[tuple[str, ...]] = ()
+    # What `validate` reads besides the fields.
+    _derived: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        raise TypeError(f"use {type(self).__name__}.from_dict")
+
+    def __init_subclass__(cls, *, shown: str | None = None) -> None:
+        """Collect the fields into tables, once per class.
+
+        Args:
+            shown: The names of the attributes that `repr` shows.
+        """
+        super().__init_subclass__()
+        if shown is not None:
+            cls._shown = tuple(shown.split())
+        found = {
+            name: value
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Field)
+        }
+        # What stands at a key of its own is the first to be named by an error.
+        cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
+        fields = cls._fields.values()
+        cls._known = frozenset(field.key for field in fields if field.key)
+        cls._required = tuple(
+            (field.key, isinstance(field.kind, ModelType))
+            for field in fields
+            if field.required
+        )
+
+    @classmethod
+    @boundary
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Build the model from a JSON object, such as one in a test of yours.
+
+        Args:
+            data: The object, with Port's own names; any mappings, which are copied.
+
+        Raises:
+            PayloadError: It is not JSON or not the model; ``path`` names the field.
+            ConfigurationError: Nothing can be loaded as the type of the inputs.
+        """
+        return cls._load(parse(_to_text(data)), "", None)
+
+    @classmethod
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        """Check that *raw* has the required parts, and build the model."""
+        model = view(cls, raw, path, root)
+        if raw.__class__ is not dict:
+            raise refusal(model, path, MUST_BE[dict])
+        for key, is_part in cls._required:
+            value = raw.get(key)
+            if value is None:
+                raise wrong(model, key, "is missing")
+            if is_part and value.__class__ is not dict:
+                raise wrong(model, key, MUST_BE[dict])
+        return model
+
+    @boundary
+    def validate(self) -> None:
+        """Check every field at once, those of the parts too.
+
+        Raises:
+            PayloadError: A field is missing or has the wrong type; ``path`` names it.
+        """
+        for name in (*self._fields, *self._derived):
+            value = getattr(self, name)
+            if isinstance(value, Model):
+                value.validate()
+
+    @property
+    @boundary
+    def extra(self) -> dict[str, Any]:
+        """The fields that came and that this model does not know."""
+        known = self._known
+        return {key: value for key, value in raw_of(self).items() if key not in known}
+
+    @boundary
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of what came, whole: every key, every null, in order."""
+        return cast("dict[str, Any]", copy_json(raw_of(self)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    @boundary
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return bool(raw_of(self) == raw_of(other))
+
+    @boundary
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A part is copied without the document around it.
+        return restore, (type(self), raw_of(self), path_of(self))
+
+    @boundary
+    def __repr__(self) -> str:
+        words = [type(self).__name__]
+        for name in self._shown:
+            try:
+                value = getattr(self, name)
+            except PayloadError:
+                continue
+            if isinstance(value, str):
+                words.append(f"{name}={value[:_SHOWN_LENGTH]!r}")
+        return f"<{' '.join(words)}>"
+
+
+# The slots themselves: a model is frozen, and its public names are the fields.
+_slots: dict[str, Any] = {name: vars(Model)[name] for name in Model.__slots__}
+raw_of: Callable[[Model], Any] = _slots["_raw"].__get__
+parts_of: Callable[[Model], dict[str, Any]] = _slots["_parts"].__get__
+path_of: Callable[[Model], str] = _slots["_path"].__get__
+root_of: Callable[[Model], Any] = _slots["_root"].__get__
+_set_raw, _set_parts = _slots["_raw"].__set__, _slots["_parts"].__set__
+_set_path, _set_root = _slots["_path"].__set__, _slots["_root"].__set__
+
+
+def view(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
+    """Build *model* of *raw* without a check.
+
+    Args:
+        model: Its class.
+        raw: The JSON, which belongs to the model now.
+        path: Where *raw* stands in the document.
+        root: The document; None if *raw* is it.
+    """
+    made = object.__new__(model)
+    _set_raw(made, raw)
+    _set_parts(made, {})
+    _set_path(made, path)
+    _set_root(made, raw if root is None else root)
+    return made
+
+
+@boundary
+def restore(model: type[M], raw: Any, path: str) -> M:
+    """Make the copy of a model, or what was pickled."""
+    return view(model, raw, path)
+
+
+def load_model(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
+    """Check that *raw* has the required parts, and build *model*; see `view`."""
+    return model._load(raw, path, root)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # public names are fields
+
+
+def fields_of(model: type[Model]) -> dict[str, Field]:
+    """Return the fields of *model*, by the names of its attributes."""
+    return model._fields  # pyright: ignore[reportPrivateUsage]  # the same
+
+
+# What may be text, its identifier, or an object that has the identifier.
+_REFERENCES = ("action", "blueprint", "entity")
+
+
+def split_places(places: str) -> tuple[tuple[str, ...], ...]:
+    """Split places, written as paths with spaces between them."""
+    return tuple(tuple(place.split(".")) for place in places.split())
+
+
+def find(
+    model: Model,
+    places: tuple[tuple[str, ...], ...],
+    kind: type,
+    *,
+    empty: bool = False,
+) -> tuple[Any, str]:
+    """Return the first value of *kind* at one of *places* in *model*, and its path.
+
+    Args:
+        model: Where to look.
+        places: The keys that lead to each place.
+        kind: The class of the value. An identifier may be that of an object.
+        empty: Whether an empty value is one.
+
+    Raises:
+        PayloadError: There is none, and at one of the places is something that Port
+            never sends there. In a body of an author's own it is none of Port's.
+    """
+    problem: tuple[str, str] | None = None
+    for place in places:
+        value: Any = raw_of(model)
+        depth = 0
+        while depth < len(place) and value.__class__ is dict:
+            value = value.get(place[depth])
+            depth += 1
+        is_last, is_reference = depth == len(place), place[depth - 1] in _REFERENCES
+        if is_last and is_reference and kind is str and value.__class__ is dict:
+            value = value.get("identifier")
+        if is_last and value.__class__ is kind:
+            if value or empty:
+                return value, join(path_of(model), ".".join(place))
+        elif value is not None and not (is_reference and value.__class__ is str):
+            problem = problem or (
+                ".".join(place[:depth]),
+                MUST_BE[kind if is_last else dict],
+            )
+    if problem is not None and not getattr(model, "_is_authored", False):
+        raise wrong(model, *problem)
+    return None, ""
+
+
+def join(path: str, key: str) -> str:
+    """Return the path of *key* in what stands at *path*."""
+    return f"{path}.{key}" if path else key
+
+
+def refusal(model: Model, path: str, problem: str) -> PayloadError:
+    """Return the error that says what is wrong at *path*, with the run's id."""
+    error = PayloadError(problem, path=path)
+    error.run_id = find_run_id(root_of(model))
+    return error
+
+
+def wrong(model: Model, key: str, problem: str) -> PayloadError:
+    """Return the error that says what is wrong with *key* of *model*."""
+    return refusal(model, join(path_of(model), key), problem)
 
 
 def copy_json(value: Any) -> Any:
@@ -64,219 +491,12 @@ def copy_json(value: Any) -> Any:
     return value
 
 
-class Field(Generic[T]):
-    """An attribute of a model that reads one key of its object.
-
-    ``T`` is what reading gives. Fields are read-only, to a type checker too.
-    """
-
-    __slots__ = ("check", "key", "read", "required")
-
-    def __init__(
-        self,
-        key: str,
-        check: type | Check | None,
-        *,
-        required: bool = False,
-        read: Callable[[Any], Any] | None = None,
-    ) -> None:
-        """Describe the field.
-
-        Args:
-            key: Its name in the JSON.
-            check: The type that its value has, or a function that says what is
-                wrong with a value other than null; None if anything is right.
-            required: Whether Port always sends it; null counts as absent.
-            read: Makes the attribute out of a value other than null, once.
-        """
-        self.key: str = key
-        self.check: type | Check | None = check
-        self.required: bool = required
-        self.read: Callable[[Any], Any] | None = read
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self, instance: Model, owner: type[Any]) -> T: ...
-    def __get__(self, instance: Model | None, owner: type[Any]) -> Self | T:
-        """Return the value of the field, or the field itself on the class."""
-        if instance is None:
-            return self
-        value: Any
-        key = self.key
-        raw = instance._raw  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # a model and its fields are one
-        if self.read is None:
-            value = raw.get(key)
-        else:
-            parts = instance._parts  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # same
-            if key in parts:
-                value = parts[key]
-            else:
-                value = raw.get(key)
-                if value is not None:
-                    value = self.read(value)
-                # Two threads may both get here; the first one's value stays.
-                value = parts.setdefault(key, value)
-        found: T = value
-        return found
-
-    def __set__(self, instance: Model, value: Never) -> None:
-        """Refuse: models are frozen. ``Never`` tells a type checker so."""
-        msg = f"{type(instance).__name__} is frozen"
-        raise AttributeError(msg)
-
-
-class Model:
-    """The base of all models: frozen, slotted, and whole.
-
-    Two models are equal if their types and what came are. `repr` shows identifiers
-    only, since properties may be secrets.
-    """
-
-    __slots__ = ("_parts", "_raw")
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # equality is that of a dict
-
-    _known: ClassVar[frozenset[str]] = frozenset()
-    _checks: ClassVar[dict[str, Any]] = {}
-    _required: ClassVar[tuple[str, ...]] = ()
-    _shown: ClassVar[tuple[str, ...]] = ()
-
-    _raw: Any
-    _parts: dict[str, Any]
-
-    def __init__(self) -> None:
-        """Refuse: a model is the view of an object, see `from_dict`."""
-        msg = f"use {type(self).__name__}.from_dict"
-        raise TypeError(msg)
-
-    def __init_subclass__(cls) -> None:
-        """Collect the fields into tables, once per class."""
-        super().__init_subclass__()
-        fields: dict[str, Field[Any]] = {
-            value.key: value
-            for base in reversed(cls.__mro__)
-            for value in vars(base).values()
-            if isinstance(value, Field)
-        }
-        cls._known = frozenset(fields)
-        cls._checks = {
-            key: field.check for key, field in fields.items() if field.check is not None
-        }
-        cls._required = tuple(key for key, field in fields.items() if field.required)
-
-    @classmethod
-    @boundary
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build the model from a JSON object, such as one in a test of yours.
-
-        Python does not hand the brackets of ``ActionInvocation[VmInputs]`` to it: the
-        inputs stay as they came, whatever a type checker infers. `load` and
-        `Delivery.parse` read them as ``VmInputs``.
-
-        Args:
-            data: The object, with Port's own names; any mappings, which are copied.
-
-        Raises:
-            PayloadError: It is not JSON or not the model; ``path`` names the field.
-            ConfigurationError: The model is a class of yours that names a type for
-                the inputs, and nothing can be loaded as that type.
-        """
-        from port_webhook.models._loading import load
-
-        return load(cls, _to_text(data))
-
-    @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong with *raw*, and with everything in it.
-
-        Returns:
-            The path of the first wrong field and what is wrong; None if all is well.
-        """
-        kind: type[object] = raw.__class__
-        if kind is not dict:
-            return "", _MUST_BE[dict]
-        find = cls._checks.get
-        key: str
-        value: object
-        for key, value in raw.items():
-            kind = type(value)
-            check = find(key, kind)  # a field without a check is of the right kind
-            if check is kind or value is None:
-                continue
-            if type(check) is type:
-                return key, _MUST_BE[check]
-            wrong = check(value)
-            if wrong is not None:
-                return inside(key, wrong)
-        for key in cls._required:
-            if raw.get(key) is None:
-                return key, "is missing"
-        return None
-
-    @classmethod
-    def view(cls, raw: Any, parts: dict[str, Any] | None = None) -> Self:
-        """Build the model of *raw* without a check; `from_dict` is the way for you.
-
-        Args:
-            raw: What `check` found nothing wrong with; it belongs to the model now.
-            parts: Attributes that were read already, by key.
-        """
-        model = object.__new__(cls)
-        _set_raw(model, raw)
-        _set_parts(model, {} if parts is None else parts)
-        return model
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """The fields that came and that this model does not know."""
-        known = self._known
-        return {key: value for key, value in self._raw.items() if key not in known}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a copy of what came, whole: every key, every null, in order."""
-        return copy_json(self._raw)  # type: ignore[no-any-return]  # checked
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Refuse: models are frozen."""
-        msg = f"{type(self).__name__} is frozen"
-        raise AttributeError(msg)
-
-    def __delattr__(self, name: str) -> None:
-        """Refuse: models are frozen."""
-        msg = f"{type(self).__name__} is frozen"
-        raise AttributeError(msg)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare the types and what came."""
-        if type(other) is not type(self):
-            return NotImplemented
-        return bool(self._raw == other._raw)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy without ``__init__``."""
-        return type(self).view, (self._raw, self._parts)
-
-    def __repr__(self) -> str:
-        """Show identifiers, and never a property."""
-        words = [type(self).__name__]
-        for name in self._shown:
-            value = getattr(self, name)
-            if isinstance(value, str):
-                words.append(f"{name}={value[:_SHOWN_LENGTH]!r}")
-        return f"<{' '.join(words)}>"
-
-
-# The slots themselves, since a model is frozen.
-_set_raw: Callable[[Model, Any], None] = vars(Model)["_raw"].__set__
-_set_parts: Callable[[Model, dict[str, Any]], None] = vars(Model)["_parts"].__set__
-
-
 def _to_text(data: object) -> bytes:
     """Print *data*, so that it can be checked by the rules for a delivery."""
     try:
         return json.dumps(data, allow_nan=False, default=_to_dict).encode("ascii")
     except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
-        raise PayloadError("is not JSON") from None
+        raise PayloadError("is not JSON")
 
 
 def _to_dict(value: object) -> dict[Any, Any]:
@@ -284,109 +504,3 @@ def _to_dict(value: object) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(cast("Any", value))
     raise TypeError
-
-
-def text(key: str, *, required: bool = False) -> Field[Any]:
-    """Describe a field of text."""
-    return Field(key, str, required=required)
-
-
-def flag(key: str) -> Field[Any]:
-    """Describe a field that is true or false."""
-    return Field(key, bool)
-
-
-def mapping(key: str) -> Field[Any]:
-    """Describe a field that is an object of any members."""
-    return Field(key, dict)
-
-
-def anything(key: str) -> Field[Any]:
-    """Describe a field that may be any JSON."""
-    return Field(key, None)
-
-
-def part(key: str, model: type[Model], *, required: bool = False) -> Field[Any]:
-    """Describe a field that is a model itself."""
-    return Field(key, model.check, required=required, read=model.view)
-
-
-def time(key: str, *, required: bool = False) -> Field[Any]:
-    """Describe a field that is a time: ISO 8601 with ``Z`` or an offset."""
-    return Field(key, _check_time, required=required, read=datetime.fromisoformat)
-
-
-def _check_time(value: Any) -> Wrong | None:
-    try:
-        if datetime.fromisoformat(value).tzinfo is not None:
-            return None
-    except (TypeError, ValueError):
-        pass
-    return "", "must be an ISO 8601 time with a time zone"
-
-
-def texts(key: str, *, or_one: bool = False) -> Field[Any]:
-    """Describe a list of text, read as a tuple; *or_one* takes a text alone too."""
-
-    def check(value: Any) -> Wrong | None:
-        kind = value.__class__
-        if kind is str and or_one:
-            return None
-        if kind is not list:
-            return "", _MUST_BE[list]
-        for index, element in enumerate(value):
-            if type(element) is not str:
-                return f"{index}", _MUST_BE[str]
-        return None
-
-    def read(value: Any) -> tuple[str, ...]:
-        return (value,) if isinstance(value, str) else tuple(value)
-
-    return Field(key, check, read=read)
-
-
-def flag_or_text(key: str) -> Field[Any]:
-    """Describe a field that is true, false, or a JQ expression."""
-
-    def check(value: Any) -> Wrong | None:
-        good = value.__class__ in (bool, str)
-        return None if good else ("", "must be true, false or text")
-
-    return Field(key, check)
-
-
-def reference(key: str, model: type[Model]) -> Field[Any]:
-    """Describe a reference: an object, or the bare identifier of older messages."""
-
-    def check(value: Any) -> Wrong | None:
-        kind = value.__class__
-        if kind is str:
-            return None
-        if kind is not dict:
-            return "", "must be an object or text"
-        return model.check(value)
-
-    def read(value: Any) -> Model:
-        bare = isinstance(value, str)
-        return model.view({"identifier": value} if bare else value)
-
-    return Field(key, check, read=read)
-
-
-def part_or_empty(key: str, model: type[Model]) -> Field[Any]:
-    """Describe a model for whose absence Port sends ``{}`` or null."""
-
-    def read(value: Any) -> Model | None:
-        return model.view(value) if value else None
-
-    return Field(key, model.check, read=read)
-
-
-def properties(key: str) -> Field[Any]:
-    """Describe the object that the user's own type describes."""
-    # It is read once, so that loading can put the user's type in place of it.
-    return Field(key, dict, read=_as_is)
-
-
-def _as_is(value: Any) -> Any:
-    return value

@@ -7,34 +7,30 @@ through as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any
 
-from typing_extensions import TypeVar
-
+from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
-    Field,
     Model,
     anything,
+    either,
     flag,
-    flag_or_text,
+    join,
     mapping,
     part,
-    properties,
-    reference,
+    path_of,
     text,
     texts,
     time,
+    wrong,
 )
+from port_webhook.models._generic import InputsModel, P
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from port_webhook.models._base import Wrong
 
-P = TypeVar("P", default=dict[str, Any])
-
-
-class User(Model):
+class User(Model, shown="id"):
     """A person with an account.
 
     Attributes:
@@ -42,22 +38,19 @@ class User(Model):
         status: ``ACTIVE`` and others.
     """
 
-    __slots__ = ()
-    _shown = ("id",)
-
-    email: Field[str | None] = text("email")
-    first_name: Field[str | None] = text("firstName")
-    last_name: Field[str | None] = text("lastName")
-    id: Field[str | None] = text("id")
-    phone_number: Field[str | None] = text("phoneNumber")
-    picture: Field[str | None] = text("picture")
-    providers: Field[tuple[str, ...] | None] = texts("providers")
-    status: Field[str | None] = text("status")
-    created_at: Field[datetime | None] = time("createdAt")
-    updated_at: Field[datetime | None] = time("updatedAt")
+    email: str | None = text("email")
+    first_name: str | None = text("firstName")
+    last_name: str | None = text("lastName")
+    id: str | None = text("id")
+    phone_number: str | None = text("phoneNumber")
+    picture: str | None = text("picture")
+    providers: tuple[str, ...] | None = texts("providers")
+    status: str | None = text("status")
+    created_at: datetime | None = time("createdAt")
+    updated_at: datetime | None = time("updatedAt")
 
 
-class Actor(Model):
+class Actor(Model, shown="org_id user_id"):
     """Who caused something: a user, an API client, or Port itself.
 
     Attributes:
@@ -67,24 +60,20 @@ class Actor(Model):
         by_port: True for Port itself, such as a timer that expired.
     """
 
-    __slots__ = ()
-    _shown = ("org_id", "user_id")
+    org_id: str | None = text("orgId")
+    user_id: str | None = text("userId")
+    user: User | None = part("user", User)
+    by_port: bool | None = flag("byPort")
 
-    org_id: Field[str | None] = text("orgId")
-    user_id: Field[str | None] = text("userId")
-    user: Field[User | None] = part("user", User)
-    by_port: Field[bool | None] = flag("byPort")
-
-    @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong; Port itself needs no organisation."""
-        wrong = super().check(raw)
-        if wrong is None and raw.get("orgId") is None and not raw.get("byPort"):
-            return "orgId", "is missing"
-        return wrong
+    @boundary
+    def validate(self) -> None:
+        """Check every field at once; only Port itself needs no organisation."""
+        super().validate()
+        if self.org_id is None and not self.by_port:
+            raise wrong(self, "orgId", "is missing")
 
 
-class Trigger(Model):
+class Trigger(Model, shown="origin operation"):
     """Who or what set something off, and when.
 
     Attributes:
@@ -94,16 +83,13 @@ class Trigger(Model):
         operation: ``CREATE``, ``DAY-2`` or ``DELETE`` of a self-service action.
     """
 
-    __slots__ = ()
-    _shown = ("origin", "operation")
-
-    by: Field[Actor] = part("by", Actor, required=True)
-    origin: Field[str] = text("origin", required=True)
-    at: Field[datetime] = time("at", required=True)
-    operation: Field[str | None] = text("operation")
+    by: Actor = part("by", Actor, required=True)
+    origin: str = text("origin", required=True)
+    at: datetime = time("at", required=True)
+    operation: str | None = text("operation")
 
 
-class RunContext(Model):
+class RunContext(Model, shown="blueprint entity run_id"):
     """What a run is about.
 
     Attributes:
@@ -111,17 +97,24 @@ class RunContext(Model):
         blueprint: The identifier of the blueprint.
         run_id: The id to report back to: ``r_…``, ``run_…``, or ``wfnr_…`` for the
             run of a workflow's node.
+        node_run_id: The same in an older form of a node's run.
+        workflow_run_id: The run of the whole workflow.
+        node_config: What the author of a workflow's node configured.
+        blueprint_identifier: The blueprint, in old messages of a timer.
+        entity_identifier: The entity, in old messages of a timer.
     """
 
-    __slots__ = ()
-    _shown = ("blueprint", "entity", "run_id")
+    entity: str | None = text("entity")
+    blueprint: str | None = text("blueprint")
+    run_id: str | None = text("runId")
+    node_run_id: str | None = text("nodeRunId")
+    workflow_run_id: str | None = text("workflowRunId")
+    node_config: dict[str, Any] | None = mapping("nodeConfig")
+    blueprint_identifier: str | None = text("blueprintIdentifier")
+    entity_identifier: str | None = text("entityIdentifier")
 
-    entity: Field[str | None] = text("entity")
-    blueprint: Field[str | None] = text("blueprint")
-    run_id: Field[str | None] = text("runId")
 
-
-class WebhookInvocationMethod(Model):
+class WebhookInvocationMethod(Model, shown="type method"):
     """How an action calls its backend; other methods than webhooks look alike.
 
     Attributes:
@@ -133,28 +126,22 @@ class WebhookInvocationMethod(Model):
         body: What the author templated, any JSON.
     """
 
-    __slots__ = ()
-    _shown = ("type", "method")
-
-    type: Field[str | None] = text("type")
-    url: Field[str | None] = text("url")
-    agent: Field[bool | str | None] = flag_or_text("agent")
-    synchronized: Field[bool | str | None] = flag_or_text("synchronized")
-    method: Field[str | None] = text("method")
-    headers: Field[dict[str, Any] | None] = mapping("headers")
-    body: Field[Any] = anything("body")
+    type: str | None = text("type")
+    url: str | None = text("url")
+    agent: bool | str | None = either("agent", bool, str)
+    synchronized: bool | str | None = either("synchronized", bool, str)
+    method: str | None = text("method")
+    headers: dict[str, Any] | None = mapping("headers")
+    body: Any = anything("body")
 
 
-class Reference(Model):
+class Reference(Model, shown="identifier"):
     """The short form of a blueprint or an entity that a run names."""
 
-    __slots__ = ()
-    _shown = ("identifier",)
-
-    identifier: Field[str | None] = text("identifier")
-    title: Field[str | None] = text("title")
-    icon: Field[str | None] = text("icon")
-    deleted: Field[bool | None] = flag("deleted")
+    identifier: str | None = text("identifier")
+    title: str | None = text("title")
+    icon: str | None = text("icon")
+    deleted: bool | None = flag("deleted")
 
 
 class ActionReference(Reference):
@@ -166,26 +153,22 @@ class ActionReference(Reference):
         deleted: Whether the action is gone by now.
     """
 
-    __slots__ = ()
-
-    blueprint: Field[str | None] = text("blueprint")
-    encrypted_properties: Field[tuple[str, ...] | None] = texts("encryptedProperties")
+    blueprint: str | None = text("blueprint")
+    encrypted_properties: tuple[str, ...] | None = texts("encryptedProperties")
 
 
 class _Action(Reference):
     """What the two long forms of an action share."""
 
-    __slots__ = ()
-
-    id: Field[str | None] = text("id")
-    description: Field[str | None] = text("description")
-    invocation_method: Field[WebhookInvocationMethod | None] = part(
+    id: str | None = text("id")
+    description: str | None = text("description")
+    invocation_method: WebhookInvocationMethod | None = part(
         "invocationMethod", WebhookInvocationMethod
     )
-    created_at: Field[datetime | None] = time("createdAt")
-    created_by: Field[str | None] = text("createdBy")
-    updated_at: Field[datetime | None] = time("updatedAt")
-    updated_by: Field[str | None] = text("updatedBy")
+    created_at: datetime | None = time("createdAt")
+    created_by: str | None = text("createdBy")
+    updated_at: datetime | None = time("updatedAt")
+    updated_by: str | None = text("updatedBy")
 
 
 class InvokedAction(_Action):
@@ -196,14 +179,12 @@ class InvokedAction(_Action):
         user_inputs: The form, as a JSON schema.
     """
 
-    __slots__ = ()
-
-    trigger: Field[str | None] = text("trigger")
-    blueprint: Field[str | None] = text("blueprint")
-    user_inputs: Field[dict[str, Any] | None] = mapping("userInputs")
+    trigger: str | None = text("trigger")
+    blueprint: str | None = text("blueprint")
+    user_inputs: dict[str, Any] | None = mapping("userInputs")
 
 
-class ActionTrigger(Model):
+class ActionTrigger(Model, shown="type operation"):
     """What sets an action off, as its author configured it.
 
     Attributes:
@@ -212,13 +193,10 @@ class ActionTrigger(Model):
         user_inputs: The form, as a JSON schema.
     """
 
-    __slots__ = ()
-    _shown = ("type", "operation")
-
-    type: Field[str | None] = text("type")
-    operation: Field[str | None] = text("operation")
-    blueprint_identifier: Field[str | None] = text("blueprintIdentifier")
-    user_inputs: Field[dict[str, Any] | None] = mapping("userInputs")
+    type: str | None = text("type")
+    operation: str | None = text("operation")
+    blueprint_identifier: str | None = text("blueprintIdentifier")
+    user_inputs: dict[str, Any] | None = mapping("userInputs")
 
 
 class ActionDefinition(_Action):
@@ -228,124 +206,144 @@ class ActionDefinition(_Action):
         required_approval: Whether somebody must approve a run, or the rule for it.
     """
 
-    __slots__ = ()
-
-    trigger: Field[ActionTrigger | None] = part("trigger", ActionTrigger)
-    required_approval: Field[Any] = anything("requiredApproval")
+    trigger: ActionTrigger | None = part("trigger", ActionTrigger)
+    required_approval: Any = anything("requiredApproval")
 
 
-class EventContext(Model):
+class EventContext(Model, shown="blueprint_identifier entity_identifier"):
     """What an event is about.
 
     Attributes:
         action: The action, if the event is about a run.
+        affected_entities: The changes that the run made, any JSON.
     """
 
-    __slots__ = ()
-    _shown = ("blueprint_identifier", "entity_identifier")
-
-    blueprint_identifier: Field[str | None] = text("blueprintIdentifier")
-    entity_identifier: Field[str | None] = text("entityIdentifier")
-    property_identifier: Field[str | None] = text("propertyIdentifier")
-    action: Field[ActionDefinition | None] = part("action", ActionDefinition)
+    blueprint_identifier: str | None = text("blueprintIdentifier")
+    entity_identifier: str | None = text("entityIdentifier")
+    property_identifier: str | None = text("propertyIdentifier")
+    action: ActionDefinition | None = part("action", ActionDefinition)
+    affected_entities: Any = anything("affectedEntities")
 
 
-class Resource(Model):
+class Resource(Model, shown="id identifier"):
     """Something in the catalog, before or after a change.
 
     Its own class for types of resource that this library does not know.
     """
 
-    __slots__ = ()
-    _shown = ("id", "identifier")
-
-    id: Field[str | None] = text("id")
-    identifier: Field[str | None] = text("identifier")
-    created_at: Field[datetime | None] = time("createdAt")
-    created_by: Field[str | None] = text("createdBy")
-    updated_at: Field[datetime | None] = time("updatedAt")
-    updated_by: Field[str | None] = text("updatedBy")
+    id: str | None = text("id")
+    identifier: str | None = text("identifier")
+    created_at: datetime | None = time("createdAt")
+    created_by: str | None = text("createdBy")
+    updated_at: datetime | None = time("updatedAt")
+    updated_by: str | None = text("updatedBy")
 
 
-class Entity(Resource):
+class Entity(Resource, shown="blueprint identifier"):
     """An entity of the catalog.
 
     Attributes:
         blueprint: The identifier of its blueprint.
-        team: The names of the teams that own it.
+        team: The names of the teams that own it; a single one may come as text.
     """
 
-    __slots__ = ()
-    _shown = ("blueprint", "identifier")
-
-    title: Field[str | None] = text("title")
-    icon: Field[str | None] = text("icon")
-    blueprint: Field[str | None] = text("blueprint")
-    team: Field[tuple[str, ...] | None] = texts("team")
-    properties: Field[dict[str, Any] | None] = mapping("properties")
-    relations: Field[dict[str, Any] | None] = mapping("relations")
+    title: str | None = text("title")
+    icon: str | None = text("icon")
+    blueprint: str | None = text("blueprint")
+    team: tuple[str, ...] | None = texts("team", or_one=True)
+    properties: dict[str, Any] | None = mapping("properties")
+    relations: dict[str, Any] | None = mapping("relations")
 
 
-class Run(Resource):
+class Run(Resource, shown="id status"):
     """The run of an action.
 
     Attributes:
         status: ``IN_PROGRESS``, ``SUCCESS``, ``FAILURE``, ``WAITING_FOR_APPROVAL``,
             ``DECLINED`` and others.
         action: What runs; older messages name it only.
-        source: ``UI``, ``API`` and others.
+        source: ``UI``, ``API`` and others, or an object.
         link: Addresses of logs.
+        raw_properties: The inputs as they were typed in.
+        impersonated_by: Who ran it in the name of somebody else, any JSON.
         payload: The call that the run made, filled in.
         response: What the backend answered, any JSON.
         approval: Who approved or declined, any JSON.
     """
 
-    __slots__ = ()
-    _shown = ("id", "status")
-
-    status: Field[str | None] = text("status")
-    status_label: Field[str | None] = text("statusLabel")
-    action: Field[ActionReference | None] = reference("action", ActionReference)
-    blueprint: Field[Reference | None] = reference("blueprint", Reference)
-    entity: Field[Reference | None] = reference("entity", Reference)
-    source: Field[str | None] = text("source")
-    link: Field[tuple[str, ...] | None] = texts("link", or_one=True)
-    properties: Field[dict[str, Any] | None] = mapping("properties")
-    payload: Field[WebhookInvocationMethod | None] = part(
-        "payload", WebhookInvocationMethod
-    )
-    required_approval: Field[Any] = anything("requiredApproval")
-    response: Field[Any] = anything("response")
-    approval: Field[Any] = anything("approval")
-    ended_at: Field[datetime | None] = time("endedAt")
+    status: str | None = text("status")
+    status_label: str | None = text("statusLabel")
+    action: ActionReference | None = part("action", ActionReference, bare=True)
+    blueprint: Reference | None = part("blueprint", Reference, bare=True)
+    entity: Reference | None = part("entity", Reference, bare=True)
+    source: str | dict[str, Any] | None = either("source", str, dict)
+    link: tuple[str, ...] | None = texts("link", or_one=True)
+    properties: dict[str, Any] | None = mapping("properties")
+    payload: WebhookInvocationMethod | None = part("payload", WebhookInvocationMethod)
+    required_approval: Any = anything("requiredApproval")
+    response: Any = anything("response")
+    approval: Any = anything("approval")
+    ended_at: datetime | None = time("endedAt")
+    summary: str | None = text("summary")
+    raw_properties: dict[str, Any] | None = mapping("rawProperties")
+    impersonated_by: Any = anything("impersonatedBy")
 
 
-class RunReference(Model):
+class PortContext(Model, shown="run_id blueprint"):
+    """The object ``port_context``, which most authors put into a body of their own.
+
+    Attributes:
+        blueprint: The identifier of the blueprint.
+        entity: The entity; one that came as text has an identifier alone.
+        trigger: Who ran it, and when.
+        operation: ``CREATE``, ``DAY-2`` or ``DELETE``.
+    """
+
+    _run_id: str | None = text("runId")
+    _other_run_id: str | None = text("run_id")
+    blueprint: str | None = text("blueprint")
+    entity: Entity | None = part("entity", Entity, bare=True)
+    trigger: Trigger | None = part("trigger", Trigger)
+    operation: str | None = text("operation")
+
+    @property
+    @boundary
+    def run_id(self) -> str | None:
+        """The id to report back to: ``runId`` or ``run_id``."""
+        return self._run_id or self._other_run_id or None
+
+
+class RunReference(Model, shown="id"):
     """The run that a call belongs to.
 
     Attributes:
         id: The id to report back to.
     """
 
-    __slots__ = ()
-    _shown = ("id",)
-
-    id: Field[str | None] = text("id")
+    id: str | None = text("id")
 
 
-class ActionPayload(Model, Generic[P]):
+class ActionPayload(InputsModel[P]):
     """The payload of an envelope; ``P`` types its properties.
 
     Attributes:
         entity: The entity that the action is about; None for one that creates it.
         action: The action that was run.
-        properties: The inputs; None if Port sent none.
         censored_properties: Which of the inputs are encrypted.
     """
 
-    __slots__ = ()
+    entity: Entity | None = part("entity", Entity)
+    action: InvokedAction | None = part("action", InvokedAction)
+    _properties: dict[str, Any] | None = mapping("properties")
+    censored_properties: tuple[str, ...] | None = texts("censoredProperties")
+    _inputs_name = "properties"
+    _derived = ("properties",)
 
-    entity: Field[Entity | None] = part("entity", Entity)
-    action: Field[InvokedAction | None] = part("action", InvokedAction)
-    properties: Field[P | None] = properties("properties")
-    censored_properties: Field[tuple[str, ...] | None] = texts("censoredProperties")
+    @property
+    @boundary
+    def properties(self) -> P | None:
+        """The inputs; None if Port sent none."""
+        raw = self._properties
+        if raw is None:
+            return None
+        return self._typed(raw, join(path_of(self), "properties"))

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    cast,
+)
 
+from port_webhook._run_id import find_run_id
+from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
-    Field,
+    MUST_BE,
+    M,
     Model,
     copy_json,
-    inside,
+    find,
+    join,
+    load_model,
     mapping,
     part,
-    part_or_empty,
-    properties,
+    parts_of,
+    path_of,
+    raw_of,
+    root_of,
+    search,
+    split_places,
     text,
+    view,
+    wrong,
 )
+from port_webhook.models._foreign import read_inputs
+from port_webhook.models._generic import InputsModel, P
 from port_webhook.models._parts import (
     ActionPayload,
     ActionReference,
     Entity,
     EventContext,
-    P,
+    PortContext,
     Resource,
     Run,
     RunContext,
@@ -28,9 +50,6 @@ from port_webhook.models._parts import (
     Trigger,
     WebhookInvocationMethod,
 )
-
-if TYPE_CHECKING:
-    from port_webhook.models._base import Wrong
 
 _NODE_RUN_PREFIX = "wfnr_"
 
@@ -52,10 +71,175 @@ _SIDES: dict[tuple[bool, bool], Change] = {
 _RESOURCES: dict[str, type[Resource]] = {"entity": Entity, "run": Run}
 
 
-class ActionInvocation(Model, Generic[P]):
+class Invocation(Protocol):
+    """The accessors of every message, whatever its shape; for annotations.
+
+    Each is None where the document has nothing to say. Where it has something of
+    another type than Port documents, reading it raises a `PayloadError`.
+    """
+
+    @property
+    def run_id(self) -> str | None:
+        """The id to report back to."""
+
+    @property
+    def action_identifier(self) -> str | None:
+        """The identifier of the action."""
+
+    @property
+    def operation(self) -> str | None:
+        """``CREATE``, ``DAY-2`` or ``DELETE``."""
+
+    @property
+    def blueprint(self) -> str | None:
+        """The identifier of the blueprint."""
+
+    @property
+    def entity_identifier(self) -> str | None:
+        """The identifier of the entity."""
+
+    @property
+    def entity(self) -> Entity | None:
+        """The entity, if the whole of it came."""
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs: a dict, or the type in the brackets of the model."""
+
+    @property
+    def user_email(self) -> str | None:
+        """The e-mail address of the user."""
+
+    @property
+    def organization_id(self) -> str | None:
+        """The organisation."""
+
+    @property
+    def before(self) -> Entity | Run | Resource | None:
+        """The resource before a change."""
+
+    @property
+    def after(self) -> Entity | Run | Resource | None:
+        """The resource after a change."""
+
+    def validate(self) -> None:
+        """Check every field at once."""
+
+    def to_dict(self) -> Any:
+        """Return a copy of what came."""
+
+
+# Where the accessors of objects look. In an old document the whole envelope stands
+# in ``payload``.
+_OBJECTS = {
+    name: split_places(places)
+    for name, places in {
+        "entity": "entity payload.entity port_context.entity payload.payload.entity",
+        "inputs": (
+            "inputs properties payload.properties payload.payload.properties "
+            "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
+        ),
+        "before": "diff.before event.diff.before",
+        "after": "diff.after event.diff.after",
+        "port_context": "port_context",
+    }.items()
+}
+
+
+class Message(InputsModel[P]):
+    """Base class of the messages, which share the accessors; see `Invocation`.
+
+    The accessors look at the document, not at fields, so that they work on a body
+    that an author templated, too. Each looks in several places, in order.
+    """
+
+    _derived: ClassVar[tuple[str, ...]] = ("entity", "inputs", "before", "after")
+    # In a body of an author's own, a value of another type is not Port's.
+    _is_authored: ClassVar[bool] = False
+
+    action_identifier: str | None = search("action payload.action")
+    operation: str | None = search(
+        "trigger.operation payload.action.trigger context.action.trigger.operation "
+        "port_context.operation port_context.trigger.operation "
+        "payload.trigger.operation payload.payload.action.trigger operation"
+    )
+    blueprint: str | None = search(
+        "context.blueprint context.blueprintIdentifier action.blueprint "
+        "payload.action.blueprint entity.blueprint payload.entity.blueprint "
+        "event.context.blueprintIdentifier diff.after.blueprint "
+        "event.diff.after.blueprint port_context.blueprint payload.context.blueprint "
+        "blueprint"
+    )
+    entity_identifier: str | None = search(
+        "context.entity context.entityIdentifier entity payload.entity "
+        "event.context.entityIdentifier diff.after.entity event.diff.after.entity "
+        "port_context.entity payload.context.entity payload.payload.entity"
+    )
+    user_email: str | None = search(
+        "trigger.by.user.email port_context.trigger.by.user.email "
+        "payload.trigger.by.user.email"
+    )
+    organization_id: str | None = search(
+        "trigger.by.orgId port_context.trigger.by.orgId payload.trigger.by.orgId"
+    )
+
+    @property
+    @boundary
+    def run_id(self) -> str | None:
+        """The id to report back to, as `Delivery.run_id` finds it."""
+        return find_run_id(raw_of(self))
+
+    @property
+    @boundary
+    def entity(self) -> Entity | None:
+        """The entity that the action is about, if the whole of it came."""
+        return self._part("entity", Entity)
+
+    @property
+    @boundary
+    def inputs(self) -> P | None:
+        """The inputs of the action; None if it has none."""
+        raw, path = find(self, _OBJECTS["inputs"], dict, empty=True)
+        return None if raw is None else self._typed(raw, path)
+
+    @property
+    @boundary
+    def before(self) -> Entity | Run | Resource | None:
+        """The resource before the change; None if it did not exist, or did not come.
+
+        It is an `Entity` or a `Run` by ``resourceType``, else a `Resource`.
+        """
+        return self._side("before")
+
+    @property
+    @boundary
+    def after(self) -> Entity | Run | Resource | None:
+        """The resource after the change; None if it is gone, or did not come."""
+        return self._side("after")
+
+    def _side(self, side: str) -> Entity | Run | Resource | None:
+        raw = raw_of(self)
+        holder: Any = raw if raw.__class__ is dict and "diff" in raw else None
+        if raw.__class__ is dict and holder is None:
+            holder = raw.get("event")
+        kind: Any = holder.get("resourceType") if holder.__class__ is dict else None
+        model = _RESOURCES.get(kind, Resource) if isinstance(kind, str) else Resource
+        return self._part(side, model, empty=True)
+
+    def _part(self, name: str, model: type[M], *, empty: bool = False) -> M | None:
+        """Return the *model* at the first place of *name*, made once."""
+        parts, key = parts_of(self), f"@{name}"
+        if key not in parts:
+            raw, path = find(self, _OBJECTS[name], dict, empty=empty)
+            made = None if raw is None else view(model, raw, path, root_of(self))
+            parts.setdefault(key, made)
+        return cast("M | None", parts[key])
+
+
+class ActionInvocation(Message[P], shown="action run_id"):
     """The classic body of an action: an envelope around its inputs.
 
-    ``ActionInvocation[VmInputs]`` types the properties with your own ``TypedDict``.
+    ``ActionInvocation[VmInputs]`` reads the inputs as your own type.
 
     Attributes:
         action: The identifier of the action.
@@ -67,86 +251,59 @@ class ActionInvocation(Model, Generic[P]):
         headers: Only on deliveries by Kafka or by the agent.
     """
 
-    __slots__ = ()
-    _shown = ("action", "run_id")
+    _inputs_name = "properties"
 
-    action: Field[str] = text("action", required=True)
-    resource_type: Field[str] = text("resourceType", required=True)
-    status: Field[str] = text("status", required=True)
-    trigger: Field[Trigger] = part("trigger", Trigger, required=True)
-    context: Field[RunContext] = part("context", RunContext, required=True)
-    payload: Field[ActionPayload[P]] = part("payload", ActionPayload, required=True)
-    headers: Field[dict[str, Any] | None] = mapping("headers")
+    action: str = text("action", required=True)
+    resource_type: str = text("resourceType", required=True)
+    status: str = text("status", required=True)
+    trigger: Trigger = part("trigger", Trigger, required=True)
+    context: RunContext = part("context", RunContext, required=True)
+    payload: ActionPayload[P] = part("payload", ActionPayload, required=True)
+    headers: dict[str, Any] | None = mapping("headers")
 
     @property
+    @boundary
+    def inputs(self) -> P | None:
+        """The inputs: ``payload.properties``; None if Port sent none."""
+        return self.payload.properties
+
+    @property
+    @boundary
     def properties(self) -> P:
         """The inputs: ``payload.properties``, or empty ones if Port sent none."""
         found = self.payload.properties
         if found is None:
-            # Loading puts the user's type here, made of an empty object.
-            found = self._parts.setdefault("payload.properties", {})
-        return cast("P", found)
-
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``context.runId``."""
-        return self.context.run_id
+            found = self._typed({}, join(path_of(self), "payload.properties"))
+        return found
 
 
-class _Change(Model):
+class _Change(Message[dict[str, Any]], shown="resource_type action"):
     """What the two messages about a change share."""
 
-    __slots__ = ()
-    _shown = ("resource_type", "action")
+    action: str | None = text("action")
+    resource_type: str | None = text("resourceType")
+    trigger: Trigger | None = part("trigger", Trigger)
+    diff: dict[str, Any] | None = mapping("diff")
 
-    action: Field[str | None] = text("action")
-    resource_type: Field[str | None] = text("resourceType")
-    trigger: Field[Trigger | None] = part("trigger", Trigger)
-    diff: Field[dict[str, Any] | None] = mapping("diff")
+    action_identifier: str | None = search(
+        "context.action diff.after.action diff.before.action"
+    )
 
-    @classmethod
-    def _resource(cls, raw: dict[str, Any]) -> type[Resource]:
-        return _RESOURCES.get(raw.get("resourceType") or "", Resource)
+    @property
+    @boundary
+    def entity(self) -> Entity | None:
+        """The entity after the change, or before it if it is gone."""
+        sides = (self.after, self.before)
+        return next((side for side in sides if isinstance(side, Entity)), None)
 
-    @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong; the type of resource decides about both sides."""
-        wrong = super().check(raw)
-        if wrong is not None:
-            return wrong
-        model = cls._resource(raw)
-        diff: dict[str, Any] = raw.get("diff") or {}
-        for side in ("before", "after"):
-            value = diff.get(side)
-            wrong = None if value is None else model.check(value)
-            if wrong is not None:
-                return inside("diff", inside(side, wrong))
+    @property
+    @boundary
+    def inputs(self) -> dict[str, Any] | None:
+        """None: a change has no inputs. Those of a run are in its ``properties``."""
         return None
 
-    def _side(self, side: str) -> Any:
-        """Return one side of the difference, which is read once."""
-        key = f"diff.{side}"
-        if key not in self._parts:
-            value = (self.diff or {}).get(side)
-            if value is not None:
-                value = self._resource(self._raw).view(value)
-            return self._parts.setdefault(key, value)
-        return self._parts[key]
-
     @property
-    def before(self) -> Entity | Run | Resource | None:
-        """The resource before the change; None if it did not exist, or did not come.
-
-        It is an `Entity` or a `Run` by ``resource_type``, else a `Resource`.
-        """
-        return cast("Resource | None", self._side("before"))
-
-    @property
-    def after(self) -> Entity | Run | Resource | None:
-        """The resource after the change; None if it is gone, or did not come."""
-        return cast("Resource | None", self._side("after"))
-
-    @property
+    @boundary
     def change(self) -> Change | None:
         """What happened: ``created``, ``updated``, ``deleted`` or ``expired``.
 
@@ -174,12 +331,11 @@ class CatalogEvent(_Change):
         diff: Both sides as they came; see ``before`` and ``after``.
     """
 
-    __slots__ = ()
-
-    id: Field[str | None] = text("id")
-    context: Field[EventContext | None] = part("context", EventContext)
+    id: str | None = text("id")
+    context: EventContext | None = part("context", EventContext)
 
     @property
+    @boundary
     def change(self) -> Change | None:
         """What happened; only the event of a timer names a property: ``expired``."""
         context = self.context
@@ -202,53 +358,43 @@ class ChangelogMessage(_Change):
         changelog_destination: Where the agent sends the message.
     """
 
-    __slots__ = ()
-
-    status: Field[str | None] = text("status")
-    context: Field[RunContext | None] = part("context", RunContext)
-    changelog_destination: Field[WebhookInvocationMethod | None] = part(
+    status: str | None = text("status")
+    context: RunContext | None = part("context", RunContext)
+    changelog_destination: WebhookInvocationMethod | None = part(
         "changelogDestination", WebhookInvocationMethod
     )
 
 
-class TriggerData(Model, Generic[P]):
+class TriggerData(Message[P], shown="run_id"):
     """Everything Port knows about a run: the body ``{{ . }}``.
 
-    ``TriggerData[VmInputs]`` types the inputs with your own ``TypedDict``.
+    ``TriggerData[VmInputs]`` reads the inputs as your own type. ``inputs`` is None for
+    an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        inputs: The inputs of a self-service action; None for an automation.
         trigger: Who ran it, and when.
         event: What set an automation off; None for a self-service action.
-        entity: The entity that the action is about; None for one that creates it
-            (Port sends ``{}``) and for an automation.
         action: The action, and which of its inputs are encrypted.
         run: The run to report back to.
     """
 
-    __slots__ = ()
-    _shown = ("run_id",)
-
-    inputs: Field[P | None] = properties("inputs")
-    trigger: Field[Trigger | None] = part("trigger", Trigger)
-    event: Field[CatalogEvent | None] = part("event", CatalogEvent)
-    entity: Field[Entity | None] = part_or_empty("entity", Entity)
-    action: Field[ActionReference | None] = part("action", ActionReference)
-    run: Field[RunReference | None] = part("run", RunReference)
-
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``run.id``."""
-        return None if self.run is None else self.run.id
+    _own_inputs: dict[str, Any] | None = mapping("inputs")
+    trigger: Trigger | None = part("trigger", Trigger)
+    event: CatalogEvent | None = part("event", CatalogEvent)
+    _own_entity: Entity | None = part("entity", Entity, or_empty=True)
+    action: ActionReference | None = part("action", ActionReference)
+    run: RunReference | None = part("run", RunReference)
 
 
-class CustomPayload(Model):
-    """Any other body: what the author of an action templated, or nobody documented.
+class CustomPayload(Message[P]):
+    """A body of any other shape, such as one templated by the action's author.
 
-    ``from_dict`` takes any JSON value.
+    ``from_dict`` takes any JSON value. The accessors look where most authors put
+    things; a value of another type is the author's own, and counts as none.
     """
 
-    __slots__ = ()
+    _is_authored = True
+    _derived = ("entity", "inputs", "before", "after", "port_context")
 
     if TYPE_CHECKING:
 
@@ -258,33 +404,40 @@ class CustomPayload(Model):
             ...
 
     @classmethod
-    def check(cls, raw: Any) -> Wrong | None:  # noqa: ARG003  # see below
-        """Find nothing wrong: any JSON is right."""
-        return None
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        return cls._with_inputs(view(cls, raw, path, root))
 
     @property
+    @boundary
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
-        return self._raw
+        return raw_of(self)
 
     @property
+    @boundary
+    def port_context(self) -> PortContext | None:
+        """The object ``port_context`` at the top of the body, if there is one."""
+        return self._part("port_context", PortContext, empty=True)
+
+    @property
+    @boundary
     def extra(self) -> dict[str, Any]:
         """The fields that this model does not know; none if it is not an object."""
-        return super().extra if isinstance(self._raw, dict) else {}
+        return super().extra if isinstance(raw_of(self), dict) else {}
 
+    @boundary
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
-        return copy_json(self._raw)
+        return copy_json(raw_of(self))
 
+    @boundary
     def __repr__(self) -> str:
-        """Show the kind of JSON, and no content."""
-        kind = type(self._raw).__name__
-        sized = isinstance(self._raw, dict | list)
-        size = f" of {len(self._raw)}" if sized else ""
-        return f"<{type(self).__name__} {kind}{size}>"
+        raw: Any = raw_of(self)
+        size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
+        return f"<{type(self).__name__} {type(raw).__name__}{size}>"
 
 
-class WorkflowNodeRun(CustomPayload):
+class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
     """The run of a workflow's node, where it has less than an envelope.
 
     It is a `CustomPayload`, too: match it first.
@@ -295,45 +448,60 @@ class WorkflowNodeRun(CustomPayload):
         headers: Only on deliveries by Kafka or by the agent.
     """
 
-    __slots__ = ()
-    _shown = ("run_id",)
+    _is_authored = False
 
-    context: Field[RunContext] = part("context", RunContext, required=True)
-    payload: Field[ActionPayload | None] = part("payload", ActionPayload)
-    headers: Field[dict[str, Any] | None] = mapping("headers")
+    context: RunContext = part("context", RunContext, required=True)
+    payload: ActionPayload[P] | None = part("payload", ActionPayload)
+    headers: dict[str, Any] | None = mapping("headers")
 
     @classmethod
-    def check(cls, raw: Any) -> Wrong | None:
-        """Say what is wrong, as for every other model, and with the run's id."""
-        wrong = super(CustomPayload, cls).check(raw)
-        if wrong is not None:
-            return wrong
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        model = super(CustomPayload, cls)._load(raw, path, root)
         run_id = raw["context"].get("runId")
         if run_id is None:
-            return "context.runId", "is missing"
+            raise wrong(model, "context.runId", "is missing")
+        if run_id.__class__ is not str:
+            raise wrong(model, "context.runId", MUST_BE[str])
         if not run_id.startswith(_NODE_RUN_PREFIX):
-            return "context.runId", f"must start with {_NODE_RUN_PREFIX}"
-        return None
+            problem = f"must start with {_NODE_RUN_PREFIX}"
+            raise wrong(model, "context.runId", problem)
+        return model
 
     def __repr__(self) -> str:
-        """Show the run's id, as the other models do."""
         return super(CustomPayload, self).__repr__()
 
-    @property
-    def run_id(self) -> str | None:
-        """The id to report back to: ``context.runId``."""
-        return self.context.run_id
 
-
-Invocation: TypeAlias = (
-    ActionInvocation | TriggerData | CatalogEvent | ChangelogMessage | CustomPayload
+AnyInvocation: TypeAlias = (
+    ActionInvocation
+    | TriggerData
+    | CatalogEvent
+    | ChangelogMessage
+    | WorkflowNodeRun
+    | CustomPayload
 )
+
+
+def inputs_as(invocation: Message[Any], argument: Any) -> Any:
+    """Read the inputs of *invocation* as *argument*; where none came, empty ones.
+
+    Raises:
+        PayloadError: They do not fit.
+        ConfigurationError: Nothing can be read as *argument*.
+    """
+    raw = raw_of(invocation)
+    found = None
+    if not isinstance(invocation, _Change):
+        generic: Any = type(invocation)
+        found = load_model(generic[argument], raw).inputs
+    return read_inputs(argument, {}, "inputs", raw) if found is None else found
+
 
 _ENVELOPE = frozenset(
     ("action", "resourceType", "status", "trigger", "context", "payload")
 )
 _CHANGE = frozenset(("action", "resourceType", "trigger", "context"))
 _EVENT_CONTEXT = frozenset(("blueprintIdentifier", "entityIdentifier"))
+_OBJECT_NAMES = ("trigger", "context", "payload", "run", "action")
 _TRIGGER_DATA = frozenset(("inputs", "trigger", "event", "action", "run"))
 
 
@@ -348,36 +516,24 @@ def recognise(raw: Any) -> type[Model]:
         return CustomPayload
     document = cast("dict[str, Any]", raw)
     names = document.keys()
-    if names >= _ENVELOPE and _has_object(document, "trigger", "context", "payload"):
-        return ActionInvocation
-    context, payload = document.get("context"), document.get("payload")
-    if names >= _CHANGE and _has_object(document, "trigger", "context"):
-        if "status" in names:
-            return ChangelogMessage
-        if "diff" in names or (
-            isinstance(context, dict) and not context.keys().isdisjoint(_EVENT_CONTEXT)
-        ):
-            return CatalogEvent
-    if names >= _TRIGGER_DATA and _has_object(document, "trigger", "run", "action"):
-        return TriggerData
-    if (
-        "inputs" in names
-        and _has_object(document, "trigger")
-        and _has_object(document, "run")
+    objects = {name for name in _OBJECT_NAMES if document.get(name).__class__ is dict}
+    context: dict[str, Any] = document["context"] if "context" in objects else {}
+    found: type[Model] = CustomPayload
+    if names >= _ENVELOPE and objects & {"trigger", "context", "payload"}:
+        found = ActionInvocation
+    elif names >= _CHANGE and "status" in names and objects & {"trigger", "context"}:
+        found = ChangelogMessage
+    elif names >= _CHANGE and (
+        ("diff" in names and objects & {"trigger", "context"})
+        or not context.keys().isdisjoint(_EVENT_CONTEXT)
     ):
-        return TriggerData
-    if isinstance(context, dict) and isinstance(payload, dict):
-        run_id = cast("dict[str, Any]", context).get("runId")
-        action = cast("dict[str, Any]", payload).get("action")
-        if (
-            isinstance(run_id, str)
-            and run_id.startswith(_NODE_RUN_PREFIX)
-            and isinstance(action, dict)
-        ):
-            return WorkflowNodeRun
-    return CustomPayload
-
-
-def _has_object(document: dict[str, Any], *names: str) -> bool:
-    """Tell whether one of the *names* holds an object."""
-    return any(isinstance(document.get(name), dict) for name in names)
+        found = CatalogEvent
+    elif (names >= _TRIGGER_DATA and objects & {"trigger", "run", "action"}) or (
+        "inputs" in names and objects >= {"trigger", "run"}
+    ):
+        found = TriggerData
+    elif "payload" in objects and isinstance(document["payload"].get("action"), dict):
+        run_id = context.get("runId")
+        if isinstance(run_id, str) and run_id.startswith(_NODE_RUN_PREFIX):
+            found = WorkflowNodeRun
+    return found

@@ -18,7 +18,7 @@ from port_webhook.exceptions import (
     SignatureMismatchError,
     UnreadableBodyError,
 )
-from port_webhook.models._base import Field, Model
+from port_webhook.models._base import Model, fields_of
 
 _TYPES: dict[Any, str] = {str: "string", bool: "boolean", dict: "object", list: "array"}
 _SUFFIX = "-PortWebhook"
@@ -77,27 +77,21 @@ def describe_body(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _describe_model(model: type[Model]) -> dict[str, Any]:
     """Describe one of our models, which may hold more fields than it names."""
-    fields: list[Field[Any]] = [
-        field
-        for base in reversed(model.__mro__)
-        for field in vars(base).values()
-        if isinstance(field, Field)
-    ]
+    fields = [field for field in fields_of(model).values() if field.key]
     if not fields:
         return {}
     return {
         "title": model.__name__,
         "type": "object",
-        "properties": {field.key: _describe_field(field.check) for field in fields},
+        "properties": {field.key: _describe_field(field.kind) for field in fields},
         "required": [field.key for field in fields if field.required],
     }
 
 
-def _describe_field(check: Any) -> dict[str, Any]:
-    part = getattr(check, "__self__", None)
-    if isinstance(part, type) and issubclass(part, Model):
-        return _describe_model(part)
-    return {"type": _TYPES[check]} if check in _TYPES else {}
+def _describe_field(kind: type | None) -> dict[str, Any]:
+    if kind is not None and issubclass(kind, Model):
+        return _describe_model(kind)
+    return {"type": _TYPES[kind]} if kind in _TYPES else {}
 
 
 def _describe_foreign(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:

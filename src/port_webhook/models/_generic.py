@@ -1,0 +1,113 @@
+"""Models whose inputs have a type of the user's: ``ActionInvocation[VmInputs]``.
+
+Brackets make a class of its own, once for each type, so that everything that is given
+the class knows the type. It is a subclass of the one before the brackets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, ForwardRef, Generic, Self, cast
+from weakref import WeakValueDictionary
+
+from typing_extensions import TypeVar
+
+from port_webhook.models._base import (
+    Model,
+    ModelType,
+    fields_of,
+    part,
+    parts_of,
+    root_of,
+)
+from port_webhook.models._foreign import read_inputs
+
+P = TypeVar("P", default=dict[str, Any])
+_OPEN: Any = P  # as a value, not as a type
+
+_INPUTS = "@inputs"  # no key of Port's
+# A class that nobody uses any more goes.
+_made: WeakValueDictionary[tuple[Any, Any], ModelType] = WeakValueDictionary()
+
+
+class InputsModel(Model, Generic[P]):
+    """A model that holds inputs, which ``P`` types."""
+
+    # The type of the inputs; while it is open, a type variable.
+    _argument: ClassVar[Any] = _OPEN
+    # The attribute that is read when the model is loaded, if there is a type.
+    _inputs_name: ClassVar[str] = "inputs"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__orig_bases__" not in vars(cls):
+            # Brackets leave a class, which typing does not look into.
+            cast("Any", cls).__parameters__ = _free(cls._argument)
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        """Return the class whose inputs are of the type in the brackets."""
+        given: tuple[Any, ...] = item if item.__class__ is tuple else (item,)
+        free: tuple[Any, ...] = cast("Any", cls).__parameters__
+        if len(given) != len(free):
+            raise TypeError(f"{cls.__name__} takes {len(free)} types in brackets")
+        types = [ForwardRef(one) if isinstance(one, str) else one for one in given]
+        argument = _fill(cls._argument, dict(zip(free, types, strict=True)))
+        if argument is cls._argument:
+            return cls
+        made = _made.get((cls, argument))
+        return made or _made.setdefault((cls, argument), _make(cls, argument))
+
+    @classmethod
+    def _load(cls, raw: Any, path: str, root: Any) -> Self:
+        return cls._with_inputs(super()._load(raw, path, root))
+
+    @classmethod
+    def _with_inputs(cls, model: Self) -> Self:
+        """Read the inputs of *model*, if there is a type that says how."""
+        if not isinstance(cls._argument, TypeVar):
+            getattr(model, cls._inputs_name)
+        return model
+
+    def _typed(self, raw: dict[str, Any], path: str) -> P:
+        """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
+        parts = parts_of(self)
+        if _INPUTS not in parts:
+            value = read_inputs(self._argument, raw, path, root_of(self))
+            parts.setdefault(_INPUTS, value)
+        return cast("P", parts[_INPUTS])
+
+
+def argument_of(model: Any) -> Any:
+    """Return the type of the inputs of *model*, maybe a variable; None without any."""
+    return getattr(model, "_argument", None)
+
+
+def _free(argument: Any) -> tuple[Any, ...]:
+    is_variable = isinstance(argument, TypeVar)
+    return (argument,) if is_variable else getattr(argument, "__parameters__", ())
+
+
+def _fill(argument: Any, given: dict[Any, Any]) -> Any:
+    """Put the types that are *given* in the place of type variables."""
+    if isinstance(argument, TypeVar):
+        return given.get(argument, argument)
+    free = _free(argument)
+    return argument[tuple(given.get(each, each) for each in free)] if free else argument
+
+
+def _make(model: Any, argument: Any) -> ModelType:
+    """Make the subclass of *model* whose inputs are an *argument*."""
+    shown = argument.__name__ if isinstance(argument, type) else str(argument)
+    names: dict[str, Any] = {
+        "__module__": model.__module__,
+        "__qualname__": f"{model.__qualname__}[{shown}]",
+        "__doc__": model.__doc__,
+        "_argument": argument,
+        "_origin": (model, argument),
+    }
+    for name, field in fields_of(model).items():
+        inner: Any = field.kind
+        if argument_of(inner) == argument_of(model):
+            generic: Any = vars(inner).get("_origin", (inner,))[0]
+            names[name] = part(field.key, generic[argument], required=field.required)
+    made: ModelType = ModelType(f"{model.__name__}[{shown}]", (model,), names)
+    return made
