@@ -12,7 +12,6 @@ every known example has, and unknown fields and words are kept.
 from __future__ import annotations
 
 from port_webhook.models._base import Model
-from port_webhook.models._loading import check_model, load, load_invocation
 from port_webhook.models._parts import (
     ActionDefinition,
     ActionPayload,
@@ -32,6 +31,7 @@ from port_webhook.models._parts import (
     User,
     WebhookInvocationMethod,
 )
+from port_webhook.models._reading import check_model, load
 from port_webhook.models._shapes import (
     ActionInvocation,
     AnyInvocation,
@@ -42,6 +42,7 @@ from port_webhook.models._shapes import (
     Invocation,
     TriggerData,
     WorkflowNodeRun,
+    load_invocation,
 )
 
 __all__ = [

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
     Model,
-    anything,
-    either,
-    flag,
     join,
-    mapping,
     part,
     path_of,
     text,
     texts,
     time,
+    value,
     wrong,
 )
 from port_webhook.models._generic import InputsModel, P
@@ -63,7 +60,7 @@ class Actor(Model, shown="org_id user_id"):
     org_id: str | None = text("orgId")
     user_id: str | None = text("userId")
     user: User | None = part("user", User)
-    by_port: bool | None = flag("byPort")
+    by_port: bool | None = value("byPort", bool)
 
     @boundary
     def validate(self) -> None:
@@ -109,7 +106,7 @@ class RunContext(Model, shown="blueprint entity run_id"):
     run_id: str | None = text("runId")
     node_run_id: str | None = text("nodeRunId")
     workflow_run_id: str | None = text("workflowRunId")
-    node_config: dict[str, Any] | None = mapping("nodeConfig")
+    node_config: dict[str, Any] | None = value("nodeConfig", dict)
     blueprint_identifier: str | None = text("blueprintIdentifier")
     entity_identifier: str | None = text("entityIdentifier")
 
@@ -128,11 +125,11 @@ class WebhookInvocationMethod(Model, shown="type method"):
 
     type: str | None = text("type")
     url: str | None = text("url")
-    agent: bool | str | None = either("agent", bool, str)
-    synchronized: bool | str | None = either("synchronized", bool, str)
+    agent: bool | str | None = value("agent", bool, str)
+    synchronized: bool | str | None = value("synchronized", bool, str)
     method: str | None = text("method")
-    headers: dict[str, Any] | None = mapping("headers")
-    body: Any = anything("body")
+    headers: dict[str, Any] | None = value("headers", dict)
+    body: Any = value("body")
 
 
 class Reference(Model, shown="identifier"):
@@ -141,7 +138,7 @@ class Reference(Model, shown="identifier"):
     identifier: str | None = text("identifier")
     title: str | None = text("title")
     icon: str | None = text("icon")
-    deleted: bool | None = flag("deleted")
+    deleted: bool | None = value("deleted", bool)
 
 
 class ActionReference(Reference):
@@ -181,7 +178,7 @@ class InvokedAction(_Action):
 
     trigger: str | None = text("trigger")
     blueprint: str | None = text("blueprint")
-    user_inputs: dict[str, Any] | None = mapping("userInputs")
+    user_inputs: dict[str, Any] | None = value("userInputs", dict)
 
 
 class ActionTrigger(Model, shown="type operation"):
@@ -196,7 +193,7 @@ class ActionTrigger(Model, shown="type operation"):
     type: str | None = text("type")
     operation: str | None = text("operation")
     blueprint_identifier: str | None = text("blueprintIdentifier")
-    user_inputs: dict[str, Any] | None = mapping("userInputs")
+    user_inputs: dict[str, Any] | None = value("userInputs", dict)
 
 
 class ActionDefinition(_Action):
@@ -207,7 +204,7 @@ class ActionDefinition(_Action):
     """
 
     trigger: ActionTrigger | None = part("trigger", ActionTrigger)
-    required_approval: Any = anything("requiredApproval")
+    required_approval: Any = value("requiredApproval")
 
 
 class EventContext(Model, shown="blueprint_identifier entity_identifier"):
@@ -222,7 +219,7 @@ class EventContext(Model, shown="blueprint_identifier entity_identifier"):
     entity_identifier: str | None = text("entityIdentifier")
     property_identifier: str | None = text("propertyIdentifier")
     action: ActionDefinition | None = part("action", ActionDefinition)
-    affected_entities: Any = anything("affectedEntities")
+    affected_entities: Any = value("affectedEntities")
 
 
 class Resource(Model, shown="id identifier"):
@@ -251,8 +248,8 @@ class Entity(Resource, shown="blueprint identifier"):
     icon: str | None = text("icon")
     blueprint: str | None = text("blueprint")
     team: tuple[str, ...] | None = texts("team", or_one=True)
-    properties: dict[str, Any] | None = mapping("properties")
-    relations: dict[str, Any] | None = mapping("relations")
+    properties: dict[str, Any] | None = value("properties", dict)
+    relations: dict[str, Any] | None = value("relations", dict)
 
 
 class Run(Resource, shown="id status"):
@@ -276,17 +273,17 @@ class Run(Resource, shown="id status"):
     action: ActionReference | None = part("action", ActionReference, bare=True)
     blueprint: Reference | None = part("blueprint", Reference, bare=True)
     entity: Reference | None = part("entity", Reference, bare=True)
-    source: str | dict[str, Any] | None = either("source", str, dict)
+    source: str | dict[str, Any] | None = value("source", str, dict)
     link: tuple[str, ...] | None = texts("link", or_one=True)
-    properties: dict[str, Any] | None = mapping("properties")
+    properties: dict[str, Any] | None = value("properties", dict)
     payload: WebhookInvocationMethod | None = part("payload", WebhookInvocationMethod)
-    required_approval: Any = anything("requiredApproval")
-    response: Any = anything("response")
-    approval: Any = anything("approval")
+    required_approval: Any = value("requiredApproval")
+    response: Any = value("response")
+    approval: Any = value("approval")
     ended_at: datetime | None = time("endedAt")
     summary: str | None = text("summary")
-    raw_properties: dict[str, Any] | None = mapping("rawProperties")
-    impersonated_by: Any = anything("impersonatedBy")
+    raw_properties: dict[str, Any] | None = value("rawProperties", dict)
+    impersonated_by: Any = value("impersonatedBy")
 
 
 class PortContext(Model, shown="run_id blueprint"):
@@ -334,7 +331,7 @@ class ActionPayload(InputsModel[P]):
 
     entity: Entity | None = part("entity", Entity)
     action: InvokedAction | None = part("action", InvokedAction)
-    _properties: dict[str, Any] | None = mapping("properties")
+    _properties: dict[str, Any] | None = value("properties", dict)
     censored_properties: tuple[str, ...] | None = texts("censoredProperties")
     _inputs_name = "properties"
     _derived = ("properties",)
