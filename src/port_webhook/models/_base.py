@@ -121,6 +121,7 @@ class Search(Field):
             if raw is not None:
                 is_model = isinstance(self.model, ModelType)
                 kind = self.model if is_model else self.model(raw_of(model))
+                path = join(path_of(model), path)
                 made = kind and view(kind, raw, path, root_of(model))
             parts.setdefault(key, made)
         return parts[key]
@@ -293,7 +294,7 @@ class Model(metaclass=ModelType):
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
         """Check that *raw* has the required parts, and build the model."""
         model = view(cls, raw, path, root)
-        if raw.__class__ is not dict:
+        if raw.__class__ is not dict and not cls._is_authored:
             raise refusal(model, path, MUST_BE[dict])
         for key, is_part in cls._required:
             value = raw.get(key)
@@ -318,8 +319,9 @@ class Model(metaclass=ModelType):
     @property
     def extra(self) -> dict[str, Any]:
         """The fields that came and that this model does not know."""
-        known = self._known
-        return {key: value for key, value in raw_of(self).items() if key not in known}
+        raw = raw_of(self)
+        items = raw.items() if raw.__class__ is dict else ()
+        return {key: value for key, value in items if key not in self._known}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of what came, whole: every key, every null, in order."""
@@ -341,7 +343,10 @@ class Model(metaclass=ModelType):
         return view, (type(self), raw_of(self), path_of(self))
 
     def __repr__(self) -> str:
-        words = [type(self).__name__]
+        words, raw = [type(self).__name__], raw_of(self)
+        if self._is_authored:
+            size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
+            words.append(f"{type(raw).__name__}{size}")
         for name in self._shown:
             try:
                 value = getattr(self, name)
@@ -411,7 +416,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
         if is_last and value.__class__ is kind:
             # Port sends {} for an entity that there is none of.
             if value or (kind is dict and place[-1] != "entity"):
-                return value, join(path_of(model), ".".join(place))
+                return value, ".".join(place)
         elif value is not None and not (is_reference and value.__class__ is str):
             must_be = MUST_BE[kind if is_last else dict]
             problem = problem or (".".join(place[:depth]), must_be)

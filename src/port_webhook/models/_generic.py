@@ -11,7 +11,15 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import TypeVar
 
-from port_webhook.models._base import Model, ModelType, part, parts_of, root_of
+from port_webhook.models._base import (
+    Model,
+    ModelType,
+    join,
+    part,
+    parts_of,
+    path_of,
+    root_of,
+)
 from port_webhook.models._reading import read_inputs
 
 P = TypeVar("P", default=dict[str, Any])
@@ -71,19 +79,16 @@ class InputsModel(Model, Generic[P]):
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(super()._load(raw, path, root))
-
-    @classmethod
-    def _with_inputs(cls, model: Self) -> Self:
-        """Read the inputs of *model*, if there is a type that says how."""
+        model = super()._load(raw, path, root)
         if not isinstance(cls._argument, TypeVar):
-            getattr(model, cls._inputs_name)
+            getattr(model, cls._inputs_name)  # to be checked now
         return model
 
     def _typed(self, raw: dict[str, Any], path: str) -> P:
         """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
         parts = parts_of(self)
         if _INPUTS not in parts:
+            path = join(path_of(self), path)
             value = read_inputs(self._argument, raw, path, root_of(self))
             parts.setdefault(_INPUTS, value)
         return cast("P", parts[_INPUTS])

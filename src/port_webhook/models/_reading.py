@@ -111,14 +111,14 @@ def read_inputs(argument: Any, raw: dict[str, Any], path: str, root: Any) -> Any
 
 def _read(model: Any, raw: Any, path: str, root: Any, data: bytes | None) -> Any:
     """Read *raw*, which stands at *path* of *root*; *data* is its text, if at hand."""
+    if isinstance(model, ModelType):
+        _check_shape(model, raw, path)
+        return load_model(cast("type[Model]", model), raw, path, root)
     library = _find_library(model)
     if library != _OURS:
         text = json.dumps(raw).encode("ascii") if data is None else data
         read = _read_with_pydantic if library == _PYDANTIC else _read_with_msgspec
         return read(model, raw, text, path)
-    if isinstance(model, ModelType):
-        _check_shape(model, raw, path)
-        return load_model(cast("type[Model]", model), raw, path, root)
     members = get_args(model)
     if get_origin(model) is list:
         if raw.__class__ is not list:
@@ -149,8 +149,11 @@ def _names(model: type) -> set[str]:
 
 def _check_shape(model: type, raw: Any, path: str) -> None:
     """Check that *raw*, if it is one of Port's messages, is no other than *model*."""
-    names, shape = _names(model), shape_of(raw)
-    if "Message" in names and shape != CUSTOM and not names & {shape, CUSTOM}:
+    shape = shape_of(raw)
+    if shape in (model.__name__, CUSTOM):
+        return
+    names = _names(model)
+    if "Message" in names and not names & {shape, CUSTOM}:
         article = "an" if shape[0] == "A" else "a"
         problem = f"is {article} {shape}, not {model.__name__}"
         raise PayloadError(problem, path=path)

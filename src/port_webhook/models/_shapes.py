@@ -19,16 +19,13 @@ from port_webhook._run_id import find_run_id
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
     find,
-    join,
     load_model,
     part,
-    path_of,
     raw_of,
     search,
     split_places,
     text,
     value,
-    view,
     wrong,
 )
 from port_webhook.models._generic import InputsModel, P
@@ -231,12 +228,12 @@ class ActionInvocation(Message[P], shown="action run_id"):
         """The inputs: ``payload.properties``, or empty ones if Port sent none."""
         found = self.payload.properties
         if found is None:
-            found = self._typed({}, join(path_of(self), "payload.properties"))
+            found = self._typed({}, "payload.properties")
         return found
 
 
 class _Change(Message[dict[str, Any]], shown="resource_type action"):
-    """What the two messages about a change share."""
+    """What the two messages about a change share; they have no inputs."""
 
     action: str | None = text("action")
     resource_type: str | None = text("resourceType")
@@ -248,12 +245,6 @@ class _Change(Message[dict[str, Any]], shown="resource_type action"):
     )
     # Of a run, it is a reference in `Run.entity`.
     entity: Entity | None = search("diff.after diff.before", _entity_of)
-
-    @property
-    @boundary
-    def inputs(self) -> dict[str, Any] | None:
-        """None: a change has no inputs. Those of a run are in its ``properties``."""
-        return None
 
     @property
     @boundary
@@ -353,28 +344,14 @@ class CustomPayload(Message[P]):
             """Build the model from any JSON value, which is copied."""
             ...
 
-    @classmethod
-    def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(view(cls, raw, path, root))
-
     @property
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
 
-    @property
-    def extra(self) -> dict[str, Any]:
-        """The fields that this model does not know; none if it is not an object."""
-        return super().extra if isinstance(raw_of(self), dict) else {}
-
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
         return deepcopy(raw_of(self))
-
-    def __repr__(self) -> str:
-        raw: Any = raw_of(self)
-        size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
-        return f"<{type(self).__name__} {type(raw).__name__}{size}>"
 
 
 class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
@@ -396,15 +373,12 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        model = super(Message, cls)._load(raw, path, root)
+        model = super()._load(raw, path, root)
         run_id = model.context.run_id
         if run_id is None or not run_id.startswith(NODE_RUN_PREFIX):
             problem = f"must start with {NODE_RUN_PREFIX}" if run_id else "is missing"
             raise wrong(model, "context.runId", problem)
         return model
-
-    def __repr__(self) -> str:
-        return super(CustomPayload, self).__repr__()
 
 
 AnyInvocation: TypeAlias = (
