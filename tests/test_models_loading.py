@@ -759,6 +759,7 @@ def test_a_list_of_ours_is_loaded():
         load(list[User], b'[{"id": "a"}, {"id": 5}]', validate=True)
     assert caught.value.path == "1.id"
     check_model(list[User])
+    check_model(OPTIONAL[User])
 
 
 @pytest.mark.parametrize(

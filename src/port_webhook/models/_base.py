@@ -50,17 +50,12 @@ class Field:
         key: The name in the JSON; empty for a `Search`.
         kind: The class of the JSON value, or the model of a part; None if any JSON
             is right, or only *read* can tell.
-        required: Whether the message is none without it; null counts as absent.
         read: Makes the attribute, once, or raises a PayloadError.
+        required: Whether null and nothing are wrong.
     """
 
     def __init__(
-        self,
-        key: str,
-        kind: type | None,
-        *,
-        required: bool = False,
-        read: Reader | None = None,
+        self, key: str, kind: Any, read: Reader | None = None, *, required: bool = False
     ) -> None:
         self.key, self.kind, self.required, self.read = key, kind, required, read
 
@@ -102,8 +97,8 @@ class Search(Field):
 
     Attributes:
         places: The keys that lead to each place.
-        model: What to make of an object there: a model, or a function that chooses it
-            for the document, or chooses None; None for a text.
+        model: The model of an object there, or a function that chooses it for the
+            document; None for a text.
     """
 
     def __init__(self, places: str, model: Any = None) -> None:
@@ -151,7 +146,7 @@ def value(key: str, *kinds: type, init: Literal[False] = False) -> Any:
             raise refusal(model, path, f"must be {words}")
         return found
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def time(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
@@ -166,7 +161,7 @@ def time(key: str, *, required: bool = False, init: Literal[False] = False) -> A
             raise refusal(model, path, "must be an ISO 8601 time with a time zone")
         return found
 
-    return Field(key, None, required=required, read=read)
+    return Field(key, None, read, required=required)
 
 
 def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> Any:
@@ -182,7 +177,7 @@ def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> An
                 raise refusal(model, join(path, f"{index}"), MUST_BE[str])
         return tuple(value)
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def part(
@@ -203,14 +198,13 @@ def part(
             raise refusal(owner, path, problem)
         return view(model, value, path, root_of(owner))
 
-    return Field(key, model, required=required, read=read)
+    return Field(key, model, read, required=required)
 
 
 class ModelType(type):
-    """The class of the models, which have slots, and of which some have brackets.
+    """The class of the models.
 
-    Pickle needs to know the latter: they have ``_origin``, the class before the
-    brackets and the type.
+    One with a type in brackets has ``_origin``, for pickle: both parts of its name.
     """
 
     def __new__(cls, name: str, bases: Any, names: dict[str, Any], **more: Any) -> Any:
@@ -270,11 +264,8 @@ class Model(metaclass=ModelType):
         cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
         fields = cls._fields.values()
         cls._known = frozenset(field.key for field in fields if field.key)
-        cls._required = tuple(
-            (field.key, isinstance(field.kind, ModelType))
-            for field in fields
-            if field.required
-        )
+        required = (field for field in fields if field.required)
+        cls._required = tuple((f.key, isinstance(f.kind, ModelType)) for f in required)
 
     @classmethod
     @boundary

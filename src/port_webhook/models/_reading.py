@@ -33,6 +33,10 @@ T = TypeVar("T")
 _OURS, _PYDANTIC, _MSGSPEC, _MIXED = "port_webhook", "pydantic", "msgspec", "several"
 # Lazy type references that pydantic resolves.
 _NAMES_OF_TYPES = ("ForwardRef", "TypeAliasType")
+_IS_NONE = (
+    "is not a model of port_webhook, a pydantic model, a TypedDict, a dataclass or a "
+    "msgspec struct"
+)
 _SHOWN_LENGTH = 64
 _MSGSPEC_PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`\Z")
 _MSGSPEC_STEP = re.compile(r"\.\.\.|[^.\[\]]+")
@@ -131,11 +135,10 @@ def _read(model: Any, raw: Any, path: str, root: Any, data: bytes | None) -> Any
         return None
     shape = shape_of(raw)
     errors: list[PayloadError] = []
+    models = [each for each in members if each is not NoneType]
     # First what it is; last a body of an author's own, which anything can be.
-    for each in sorted(
-        (each for each in members if each is not NoneType),
-        key=lambda each: (shape not in _names(each), CUSTOM in _names(each)),
-    ):
+    models.sort(key=lambda each: (shape not in _names(each), CUSTOM in _names(each)))
+    for each in models:
         try:
             return _read(each, raw, path, root, None)
         except PayloadError as error:
@@ -204,11 +207,7 @@ def _find_library(model: Any) -> str:
     """
     library = _library(model)
     if library is None:
-        raise _unusable(
-            model,
-            "is not a model of port_webhook, a pydantic model, a TypedDict, a "
-            "dataclass or a msgspec struct",
-        )
+        raise _unusable(model, _IS_NONE)
     if library == _MIXED:
         raise _unusable(model, "mixes models that no one library reads")
     if library == _PYDANTIC and not _has_pydantic():

@@ -200,9 +200,6 @@ class ActionInvocation(Message[P], shown="action run_id"):
         action: The identifier of the action.
         resource_type: ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who ran it, and when.
-        context: The entity, the blueprint and the run.
-        payload: The entity, the action and the inputs.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -239,7 +236,6 @@ class _Change(Message[dict[str, Any]], shown="resource_type action"):
     resource_type: str | None = text("resourceType")
     trigger: Trigger | None = part("trigger", Trigger)
     diff: dict[str, Any] | None = value("diff", dict)
-
     action_identifier: str | None = search(
         "context.action diff.after.action diff.before.action"
     )
@@ -292,7 +288,6 @@ class ChangelogMessage(_Change):
     Attributes:
         action: As in a `CatalogEvent`, or ``TIMER_EXPIRED``, or the identifier of
             the action of a run; see ``change``.
-        resource_type: ``entity``, ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
         diff: Both sides as they came; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
@@ -312,10 +307,7 @@ class TriggerData(Message[P], shown="run_id"):
     an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        trigger: Who ran it, and when.
         event: What set an automation off; None for a self-service action.
-        action: The action, and which of its inputs are encrypted.
-        run: The run to report back to.
     """
 
     _own_inputs: dict[str, Any] | None = value("inputs", dict)
@@ -361,7 +353,6 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     Attributes:
         context: Its ``run_id`` starts with ``wfnr_``.
-        payload: The action, and what else came.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -389,7 +380,6 @@ AnyInvocation: TypeAlias = (
     | WorkflowNodeRun
     | CustomPayload
 )
-
 
 _SHAPES = {model.__name__: model for model in get_args(AnyInvocation)}
 
