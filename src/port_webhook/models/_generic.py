@@ -55,18 +55,18 @@ class InputsModel(Model, Generic[P]):
         if argument is cls._argument:
             return cls
         made = _made.get((cls, argument))
-        return made or _made.setdefault((cls, argument), cls._make(argument))
+        return made or _made.setdefault((cls, argument), cls._make(argument, item))
 
     @classmethod
-    def _make(cls, argument: Any) -> ModelType:
-        """Make the subclass whose inputs are an *argument*."""
+    def _make(cls, argument: Any, item: Any) -> ModelType:
+        """Make the subclass whose inputs are an *argument*; *item* is in brackets."""
         shown = argument.__name__ if isinstance(argument, type) else str(argument)
         names: dict[str, Any] = {
             "__module__": cls.__module__,
             "__qualname__": f"{cls.__qualname__}[{shown}]",
             "__doc__": cls.__doc__,
             "_argument": argument,
-            "_origin": (cls, argument),
+            "_origin": (cls, item),
         }
         for name, field in cls._fields.items():
             inner: Any = field.kind
