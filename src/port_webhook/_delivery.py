@@ -75,6 +75,7 @@ class Delivery:
         self._scope = scope
         self._owner = owner
 
+    @boundary
     def __repr__(self) -> str:
         """Show what may be shown: the payload is not."""
         return (
@@ -82,16 +83,13 @@ class Delivery:
             f"secret_index={self.secret_index} bytes={len(self.payload)}>"
         )
 
+    @boundary
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle what `to_json` hands over."""
-        return type(self), (
-            self.payload,
-            self._stamp,
-            self.secret_index,
-            self.via,
-            self._scope,
-        )
+        fields = self.payload, self._stamp, self.secret_index, self.via, self._scope
+        return _restore, (type(self), *fields)
 
+    @boundary
     def verified_by(self, verifier: object) -> bool:
         """Tell whether *verifier* verified this delivery.
 
@@ -249,6 +247,12 @@ class Delivery:
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )
+
+
+@boundary
+def _restore(cls: type[Delivery], *fields: Any) -> Delivery:
+    """Make the copy of a delivery, or what was pickled."""
+    return cls(*fields)
 
 
 def _read_fields(text: str | bytes) -> tuple[bytes, bytes, int, Via, str]:

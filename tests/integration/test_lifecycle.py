@@ -36,7 +36,6 @@ from port_webhook.integration import (
     handle,
     reusable,
 )
-from port_webhook.integration._paths import PathPrefixes
 
 KERNEL = Path(kernel.__file__)
 
@@ -657,109 +656,6 @@ async def test_a_delivery_of_another_verifier_is_verified_again(function):
     delivery = make().verify(BODY, HEADERS)
     answer = await call(function, make(), {}, existing=delivery, run=never)
     assert isinstance(answer, MissingHeaderError)
-
-
-# --- The paths of a middleware ------------------------------------------------------
-
-
-def test_no_prefixes_cover_every_path():
-    assert PathPrefixes(None).covers(b"/any")
-    assert PathPrefixes(None).covers(b"")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/port",
-        "/port/",
-        "/port/a",
-        "//port",
-        "/./port",
-        "/port//a",
-        "/PORT",
-        "/%70ort",
-        "/%2570ort",
-        "/%252570ort",
-        "/port%2fa",
-        "\\port",
-        "/a/../port",
-        "/a/%2e%2e/port",
-        "/port/../a",
-        "/../port",
-        "/%25252525252541",
-    ],
-)
-def test_a_prefix_covers_a_path_in_any_reading(path):
-    assert PathPrefixes(["/port"]).covers(path.encode())
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "", "/portal", "/a/port", "/por", "/%C3%BF", "*"]
-)
-def test_a_prefix_leaves_other_paths_alone(path):
-    assert not PathPrefixes(["/port"]).covers(path.encode())
-
-
-def test_each_of_several_prefixes_covers_its_paths():
-    prefixes = PathPrefixes(("/a/b", "/c/"))
-    assert prefixes.covers(b"/a/b/x")
-    assert prefixes.covers(b"/c")
-    assert not prefixes.covers(b"/a")
-
-
-@pytest.mark.parametrize("path", ["/pört", "/PÖRT", "/P%C3%96RT"])
-def test_a_prefix_covers_every_case_of_any_letter(path):
-    assert PathPrefixes(["/pÖrt"]).covers(path.encode())
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        b"/port\n",
-        b"/port%0a",
-        b"/any\r",
-        b"/%00",
-        b"/a%7F/b",
-        b"/po\xffrt",
-        b"/port%c0",
-    ],
-)
-def test_a_path_that_routers_read_in_different_ways_is_covered_whatever_it_is(path):
-    assert PathPrefixes(["/port"]).covers(path)
-
-
-def test_a_prefix_may_be_escaped():
-    assert PathPrefixes(["/%70ort"]).covers(b"/port")
-    assert PathPrefixes(["/%25252525252541"]).covers(b"/%25252525252541")
-
-
-def test_the_root_covers_every_path():
-    assert PathPrefixes(["/"]).covers(b"/any")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "/port",
-        [],
-        (),
-        1,
-        ["port"],
-        [""],
-        [b"/port"],
-        [None],
-        ["/a/../b"],
-        ["/port?x=1"],
-        ["/port#x"],
-        ["/port/*"],
-        ["/hooks/{org}"],
-        ["/hooks/<org>"],
-        ["/port\n"],
-    ],
-)
-def test_prefixes_that_would_protect_something_else_are_refused(wrong):
-    with pytest.raises(ConfigurationError):
-        PathPrefixes(wrong)
 
 
 # --- A body that comes in chunks ----------------------------------------------------

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SECRET = "the-client-secret-of-the-replay-tests"
 NOW = 1_700_000_000
 LEASE = 3600
-SHORT, LONG = 0.2, 60.0
+SHORT, LONG = 0.05, 60.0
 CONFIG = "PORT_WEBHOOK_REPLAY_TESTS"
 HANDLED = b"handled"
 

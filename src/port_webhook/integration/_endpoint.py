@@ -6,7 +6,6 @@ imported that decorates a view, and says what to write instead.
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property, update_wrapper
 from inspect import (
     Parameter,
@@ -75,7 +74,7 @@ class Endpoint(Generic[RequestT]):
         self._verifier: Verifier | None = None
         self._choose = choose
         self._default = default or Verifier.from_env
-        self._to_thread = to_thread or asyncio.to_thread
+        self._to_thread = to_thread
         if model is not None:
             from port_webhook.models import check_model
 
@@ -129,6 +128,11 @@ class Endpoint(Generic[RequestT]):
             chosen = self._choose(request)
         else:
             # It may block: it may ask a database, or fetch a secret.
+            if self._to_thread is None:
+                # Not at the top: a cold start on Lambda needs no asyncio.
+                from asyncio import to_thread
+
+                self._to_thread = to_thread
             chosen = await self._to_thread(self._choose, request)
         return self._accept(await chosen if isawaitable(chosen) else chosen)
 

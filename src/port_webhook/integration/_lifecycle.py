@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import Headers
-    from port_webhook._verifier import Verifier
+    from port_webhook._verifier import SignedForms, Verifier
 
 __all__ = [
     "DELIVERY_KEY",
@@ -52,7 +52,7 @@ def handle(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], bytes],
+    read: Callable[[int], bytes | SignedForms],
     run: Callable[[Delivery], ResultT],
     status_of: Callable[[ResultT | BaseException], int | None],
     respond: Callable[[DeliveryError], ResultT],
@@ -112,7 +112,7 @@ def begin(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], bytes],
+    read: Callable[[int], bytes | SignedForms],
     received_at: float | datetime | None = None,
 ) -> tuple[Delivery, Reception | None]:
     """Do the first half of `handle`, for a framework that calls the view itself.
@@ -200,7 +200,7 @@ async def ahandle(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes]],
+    read: Callable[[int], Awaitable[bytes | SignedForms]],
     run: Callable[[Delivery], Awaitable[ResultT]],
     status_of: Callable[[ResultT | BaseException], int | None],
     respond: Callable[[DeliveryError], ResultT],
@@ -235,7 +235,7 @@ async def abegin(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes]],
+    read: Callable[[int], Awaitable[bytes | SignedForms]],
 ) -> tuple[Delivery, AsyncReception | None]:
     """Do what `begin` does, awaiting the body and the replay store."""
     delivery = reusable(existing, verifier)

@@ -308,12 +308,14 @@ class Model(metaclass=ModelType):
                 value.validate()
 
     @property
+    @boundary
     def extra(self) -> dict[str, Any]:
         """The fields that came and that this model does not know."""
         raw = raw_of(self)
         items = raw.items() if raw.__class__ is dict else ()
         return {key: value for key, value in items if key not in self._known}
 
+    @boundary
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of what came, whole: every key, every null, in order."""
         return cast("dict[str, Any]", deepcopy(raw_of(self)))
@@ -324,15 +326,18 @@ class Model(metaclass=ModelType):
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
+    @boundary
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         return bool(raw_of(self) == raw_of(other))
 
+    @boundary
     def __reduce__(self) -> tuple[Any, ...]:
         # A part is copied without the document around it.
-        return view, (type(self), raw_of(self), path_of(self))
+        return restore, (type(self), raw_of(self), path_of(self))
 
+    @boundary
     def __repr__(self) -> str:
         words, raw = [type(self).__name__], raw_of(self)
         if self._is_authored:
@@ -366,6 +371,12 @@ def view(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
     _set_path(made, path)
     _set_root(made, raw if root is None else root)
     return made
+
+
+@boundary
+def restore(model: type[M], raw: Any, path: str) -> M:
+    """Make the copy of a model, or what was pickled."""
+    return view(model, raw, path)
 
 
 def load_model(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
