@@ -337,10 +337,12 @@ class CustomPayload(Message[P]):
             ...
 
     @property
+    @boundary
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
 
+    @boundary
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
         return deepcopy(raw_of(self))
