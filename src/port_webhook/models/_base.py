@@ -93,33 +93,24 @@ class Field:
 
 
 class Search(Field):
-    """Looks in several places of the document; a field of no one key.
-
-    Attributes:
-        places: The keys that lead to each place.
-        model: The model of an object there, or a function that chooses it for the
-            document; None for a text.
-    """
+    """Looks in several places of the document; a field of no one key."""
 
     def __init__(self, places: str, model: Any = None) -> None:
         super().__init__("", None)
-        self.places, self.model = split_places(places), model
+        self.places = tuple(tuple(place.split(".")) for place in places.split())
+        self.model = model
 
     def value_in(self, model: Model) -> Any:
         """Return what stands in the first of the places that has something."""
         if self.model is None:
             return find(model, self.places, str)[0]
-        parts, key = parts_of(model), self.places
-        if key not in parts:
-            raw, path = find(model, key, dict)
-            made = None
-            if raw is not None:
-                is_model = isinstance(self.model, ModelType)
-                kind = self.model if is_model else self.model(raw_of(model))
-                path = join(path_of(model), path)
-                made = kind and view(kind, raw, path, root_of(model))
-            parts.setdefault(key, made)
-        return parts[key]
+        raw, path = find(model, self.places, dict)
+        if raw is None:
+            return None
+        is_model = isinstance(self.model, ModelType)
+        kind = self.model if is_model else self.model(raw_of(model))
+        made = kind and view(kind, raw, join(path_of(model), path), root_of(model))
+        return parts_of(model).setdefault(self.places, made)
 
 
 # The functions below declare fields; `init` is for type checkers (PEP 681).
@@ -131,7 +122,10 @@ def text(key: str, *, required: bool = False, init: Literal[False] = False) -> A
 
 
 def search(places: str, model: Any = None, *, init: Literal[False] = False) -> Any:
-    """Declare what stands in one of *places*: a text, or a *model*; see `Search`."""
+    """Declare what stands in the first of *places*, paths with spaces between them.
+
+    It is a text, or an object of the *model*, which may be a function that chooses it.
+    """
     return Search(places, model)
 
 
@@ -394,11 +388,6 @@ def fields_of(model: type[Model]) -> dict[str, Field]:
 _REFERENCES = ("action", "blueprint", "entity")
 
 
-def split_places(places: str) -> Places:
-    """Split places, written as paths with spaces between them."""
-    return tuple(tuple(place.split(".")) for place in places.split())
-
-
 def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """Return the first value of *kind* at one of *places* in *model*, and its path.
 
@@ -408,8 +397,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """
     problem: tuple[str, str] | None = None
     for place in places:
-        value: Any = raw_of(model)
-        depth = 0
+        value, depth = raw_of(model), 0
         while depth < len(place) and value.__class__ is dict:
             value = value.get(place[depth])
             depth += 1

@@ -87,11 +87,11 @@ class InputsModel(Model, Generic[P]):
     def _typed(self, raw: dict[str, Any], path: str) -> P:
         """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
         parts = parts_of(self)
-        if _INPUTS not in parts:
-            path = join(path_of(self), path)
-            value = read_inputs(self._argument, raw, path, root_of(self))
-            parts.setdefault(_INPUTS, value)
-        return cast("P", parts[_INPUTS])
+        if _INPUTS in parts:
+            return cast("P", parts[_INPUTS])
+        path = join(path_of(self), path)
+        value = read_inputs(self._argument, raw, path, root_of(self))
+        return cast("P", parts.setdefault(_INPUTS, value))
 
 
 def _free(argument: Any) -> tuple[Any, ...]:

@@ -18,12 +18,12 @@ from port_webhook._json import parse
 from port_webhook._run_id import find_run_id
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
+    Search,
     find,
     load_model,
     part,
     raw_of,
     search,
-    split_places,
     text,
     value,
     wrong,
@@ -114,7 +114,7 @@ class Invocation(Protocol):
         """The resource after a change."""
 
 
-_INPUTS = split_places(
+_INPUTS = Search(
     "inputs properties payload.properties payload.payload.properties "
     "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
 )
@@ -187,7 +187,7 @@ class Message(InputsModel[P]):
     @boundary
     def inputs(self) -> P | None:
         """The inputs of the action; None if it has none."""
-        raw, path = find(self, _INPUTS, dict)
+        raw, path = find(self, _INPUTS.places, dict)
         return None if raw is None else self._typed(raw, path)
 
 
