@@ -179,6 +179,13 @@ async def test_the_application_gets_the_delivery_in_its_state():
     assert app.delivery.verified_by(verifier)
 
 
+def test_a_server_can_tell_it_from_a_factory():
+    """Uvicorn calls what it is given without arguments, and awaits a TypeError."""
+    middleware: Any = PortWebhookMiddleware(App(), make())
+    with pytest.raises(TypeError):
+        middleware()
+
+
 async def test_the_scope_and_the_state_of_the_server_are_not_changed():
     app = App()
     state = {"pool": object()}
