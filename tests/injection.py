@@ -50,7 +50,7 @@ def _uncovered_in(function, *, all_of_it):
         last = next(each for each in handler.body if _is_cleaning(each))
         yield from range(handler.lineno, last.end_lineno + 1)
     if function.name == "_leave":
-        yield from span(function.body[1])
+        yield from range(function.lineno, function.body[1].end_lineno + 1)
 
 
 def span(node):
@@ -69,9 +69,11 @@ def _is_cleaning(node):
     return ast.unparse(node) in ("clean(error)", "self._leave(error)")
 
 
-def is_boundary_by_hand(function):
-    """Tell whether *function* does in its own body what the decorator does."""
+def is_boundary(function):
+    """Tell whether *function* is a boundary: decorated, or by its own body."""
     code = function.__code__
+    if code.co_filename == TRACEBACKS:
+        return hasattr(function, "__wrapped__") and code.co_name.startswith("guarded")
     tree = ast.parse(Path(code.co_filename).read_text("utf-8"))
     return any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -80,6 +82,16 @@ def is_boundary_by_hand(function):
         and any(map(_cleans, node.body))
         for node in ast.walk(tree)
     )
+
+
+def is_unprotected(trace):
+    """Tell whether an exception was raised in one of the two moments."""
+    at = None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            at = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return at is not None and at[1] in uncovered(at[0])
 
 
 def interrupt(call, number, kind):

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import override_settings
-from django.urls import include, re_path
-from django.urls.resolvers import RegexPattern, Resolver404, URLResolver
+from django.urls import Resolver404, include, re_path
+from django.urls.resolvers import RegexPattern, URLResolver
 from hypothesis import event, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette

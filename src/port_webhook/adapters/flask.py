@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from inspect import Parameter, iscoroutinefunction, signature, unwrap
+from operator import methodcaller
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -64,6 +65,8 @@ __all__ = ["Decorator", "webhook"]
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+# The proxy looks the request up anew at every access.
+_unwrap_proxy = methodcaller("_get_current_object")
 # What a request keeps of its body once something has asked for it.
 _PARSED = ("stream", "data", "form", "files", "values", "content_length")
 
@@ -149,8 +152,7 @@ def _wrap(
     @boundary
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Response:
-        # The object behind the proxy, which would be looked up at every access.
-        current: Request = request._get_current_object()  # type: ignore[attr-defined]
+        current: Request = _unwrap_proxy(request)
         environ = current.environ
 
         def run(delivery: Delivery) -> Response:
@@ -235,6 +237,9 @@ def _read(current: Request, limit: int) -> bytes | SignedForms:
     body: bytes | None = seen.get("_cached_data")
     if body is None:
         found = read_input(environ, limit)
+        if isinstance(found, bytes):
+            # As `get_data()` does, for what runs after a refusal, and logs the body.
+            seen["_cached_data"] = found
     else:
         check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
         declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
@@ -253,8 +258,6 @@ def _read(current: Request, limit: int) -> bytes | SignedForms:
 def _replace_body(current: Request, payload: bytes) -> None:
     """Let the view read the payload, in all the ways that a request has."""
     seen = vars(current)
-    if seen.get("_cached_data") is payload and "stream" not in seen:
-        return
     current.close()  # files that were parsed
     for name in _PARSED:
         seen.pop(name, None)

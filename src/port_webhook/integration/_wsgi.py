@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration._body import (
@@ -25,8 +26,8 @@ __all__ = ["read_input", "replace_input", "signed_headers"]
 def signed_headers(environ: Environ) -> list[tuple[str, str | None]]:
     """Return the two signature headers; a server joins several values by commas."""
     return [
-        ("x-port-timestamp", environ.get("HTTP_X_PORT_TIMESTAMP")),
-        ("x-port-signature", environ.get("HTTP_X_PORT_SIGNATURE")),
+        (TIMESTAMP_HEADER, environ.get("HTTP_X_PORT_TIMESTAMP")),
+        (SIGNATURE_HEADER, environ.get("HTTP_X_PORT_SIGNATURE")),
     ]
 
 
