@@ -141,6 +141,10 @@ def due_source():
     return port_webhook.VerifierSource(secrets.__next__, clock=times.__next__)
 
 
+def call_due_source():
+    return due_source()()
+
+
 def read_all(model):
     for name in dir(type(model)):
         if not name.startswith("_") and name != "from_dict":
@@ -281,7 +285,7 @@ CALLS: dict[str, Any] = {
     "VerifierSource": lambda: partial(
         port_webhook.VerifierSource, lambda: (SECRET, [PREVIOUS])
     ),
-    "VerifierSource, called": lambda: lambda: due_source()(),
+    "VerifierSource, called": lambda: call_due_source,
     # The delivery
     "delivery.timestamp": lambda: lambda: deliver().timestamp,
     "delivery.replay_key": lambda: lambda: deliver().replay_key,
@@ -335,9 +339,9 @@ CALLS: dict[str, Any] = {
         lambda one: pickle.loads(pickle.dumps(one)),  # noqa: S301  # made here
         models.load_invocation(ENVELOPE),
     ),
-    "models, shown": lambda: lambda: [
-        repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)
-    ],
+    "models, shown": lambda: (
+        lambda: [repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)]
+    ),
     "validate": lambda: models.load_invocation(ENVELOPE).validate,
     # Kafka
     "kafka.verify_message": lambda: partial(kafka.verify_message, message(), build()),
@@ -393,9 +397,12 @@ def check_then_verify(verifier):
     return partial(verifier.verify, PAYLOAD, checked)
 
 
-NEEDLES = needles_for(
-    ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'
-) + [LONG_SECRET[:32].encode(), LONG_SECRET[::-1].encode(), CIPHERTEXT.encode()]
+NEEDLES = [
+    *needles_for(ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'),
+    LONG_SECRET[:32].encode(),
+    LONG_SECRET[::-1].encode(),
+    CIPHERTEXT.encode(),
+]
 
 
 @pytest.fixture(autouse=True)

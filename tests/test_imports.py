@@ -277,7 +277,7 @@ def assigns(node, name):
 @pytest.mark.parametrize(
     "path",
     [path for path in MODULES if path.name == "__init__.py"],
-    ids=lambda path: module_of(path),
+    ids=module_of,
 )
 def test_an_init_hands_names_on_and_holds_no_code(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
@@ -300,7 +300,9 @@ def test_imports_point_one_way(path):
     part = part_of(path)
     imported = {module for module, _ in imports_of(path)}
     parts = {
-        module.split(".")[1] for module in imported if module.startswith("port_webhook.")
+        module.split(".")[1]
+        for module in imported
+        if module.startswith("port_webhook.")
     }
 
     if part in OUTER:
@@ -434,7 +436,8 @@ def needed_anyway():
     [
         pytest.param("import port_webhook", id="import"),
         pytest.param(
-            "import port_webhook; v = port_webhook.Verifier('sixteen bytes or more')", id="build"
+            "import port_webhook; v = port_webhook.Verifier('sixteen bytes or more')",
+            id="build",
         ),
     ],
 )

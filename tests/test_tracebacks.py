@@ -17,7 +17,10 @@ from port_webhook.exceptions import ConfigurationError, PayloadError
 def module(name, source):
     """Return the namespace of a module of this name; ours begin with port_webhook."""
     namespace: dict[str, Any] = {"__name__": name, "boundary": boundary, "json": json}
-    namespace |= {"ConfigurationError": ConfigurationError, "PayloadError": PayloadError}
+    namespace |= {
+        "ConfigurationError": ConfigurationError,
+        "PayloadError": PayloadError,
+    }
     exec(source, namespace)  # noqa: S102  # its frames pass for those of a module
     return types.SimpleNamespace(**namespace)
 
@@ -205,9 +208,7 @@ class TestOtherErrors:
             raise UserError
 
         with pytest.raises(UserError) as caught:
-            ours.outer(
-                "payload", lambda: ours.parse('["payload", 1]', parse_int=fail)
-            )
+            ours.outer("payload", lambda: ours.parse('["payload", 1]', parse_int=fail))
 
         frames = [each for each in frames_of(caught.value) if each[0] == "decode"]
         assert frames == [("decode", {})]
