@@ -213,7 +213,7 @@ class TestRunId:
             ("port_run_id",),
         ):
             found.append(deliver(json.dumps(document).encode()).run_id)
-            place = document
+            place: Any = document
             for parent in parents:
                 place = place[parent]
             del place[key]

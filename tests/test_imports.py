@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import TypeIs
 
 import port_webhook
 
@@ -144,7 +146,7 @@ ABSENT = {
 }
 
 
-def is_type_checking(node):
+def is_type_checking(node: Any) -> TypeIs[ast.If]:
     test = getattr(node, "test", None)
     return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
@@ -258,7 +260,7 @@ def test_the_public_modules_are_these():
 @pytest.mark.parametrize("module", PUBLIC)
 def test_a_public_module_lists_its_names(module):
     tree = ast.parse(TREE[module].read_text("utf-8"))
-    listed = [node for node in tree.body if assigns(node, "__all__")]
+    listed: list[Any] = [node for node in tree.body if assigns(node, "__all__")]
 
     if module == "port_webhook.adapters":
         assert listed == []  # its modules are imported by their full names only
@@ -281,6 +283,7 @@ def assigns(node, name):
 )
 def test_an_init_hands_names_on_and_holds_no_code(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+    node: Any
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             # PEP 562
