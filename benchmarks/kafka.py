@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import time
 from contextlib import suppress
 from functools import partial
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 SECRET = "a secret of thirty-two characters"  # made up
 SIZE = 1_000_000
-VERIFIER = Verifier(SECRET)
+VERIFIER = Verifier(SECRET, max_body_bytes=4 * SIZE)
+_REFUSED_AT_ONCE = {"unterminated arrays", "no JSON"}
 
 
 def _compact(document: Any) -> str:
@@ -142,11 +144,14 @@ def report() -> list[Table]:
     table.add_column("bytes", justify="right")
     table.add_column("ms", justify="right")
     table.add_column("times json.loads", justify="right")
+    logging.getLogger("port_webhook").setLevel(logging.CRITICAL)  # not measured here
     for name, text in {**_genuine(), **_forged()}.items():
         message = text.encode()
         taken = _fastest(partial(_verify, message))
-        ratio = taken / _fastest(partial(_load, message))
-        table.add_row(name, f"{len(message)}", f"{taken * 1e3:.2f}", f"{ratio:.1f}")
+        ratio = f"{taken / _fastest(partial(_load, message)):.1f}"
+        if name in _REFUSED_AT_ONCE:
+            ratio = "-"  # json.loads reads next to nothing of it
+        table.add_row(name, f"{len(message)}", f"{taken * 1e3:.2f}", ratio)
     return [table]
 
 

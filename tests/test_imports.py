@@ -113,6 +113,7 @@ FRAMEWORKS = {
     "httpx",
     "httpx2",
     "msgspec",
+    "ninja",
     "pydantic",
     "redis",
     "rest_framework",
@@ -127,7 +128,7 @@ FRAMEWORKS = {
 # What each adapter is for; the others need no framework.
 ADAPTERS = {
     "aiohttp": {"aiohttp"},
-    "django": {"asgiref", "django", "rest_framework"},
+    "django": {"asgiref", "django", "ninja", "rest_framework"},
     "fastapi": {"fastapi", "msgspec", "pydantic", "starlette"},
     "flask": {"flask", "werkzeug"},
 }

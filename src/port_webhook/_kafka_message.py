@@ -12,7 +12,6 @@ from typing import Any
 from port_webhook._arguments import read_body
 from port_webhook._json import ObjectText, read_object, spellings
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import clean
 from port_webhook._verifier import SignedForms, Verifier, require_verifier
 from port_webhook.exceptions import (
     DeliveryError,
@@ -82,8 +81,6 @@ def open_message(
     try:
         return read_message(value, verifier.max_body_bytes)
     except DeliveryError as error:
-        del value
-        clean(error)
         verifier.reject(error)
         raise
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-__all__ = ["boundary", "clean"]
+__all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
 # What this library calls with payloads and secrets.
@@ -89,6 +89,11 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return guarded
+
+
+def inner(function: Callable[P, T]) -> Callable[P, T]:
+    """Return what `boundary` decorated, for callers behind a boundary of their own."""
+    return cast("Any", function).__wrapped__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -16,6 +16,7 @@ looks like one of it must not pass for it (protocol, section 2).
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
@@ -344,8 +345,7 @@ async def aconsume(
     )
     require_function("running", running)
     require_seconds("poll_timeout", poll_timeout, positive=True)
-    poll: Any = getattr(consumer, "getmany", None)
-    if not callable(poll):
+    if not hasattr(consumer, "getmany"):
         kind = type(consumer).__name__
         msg = f"aconsume takes a consumer of aiokafka, not {kind}; see consume"
         raise ConfigurationError(msg)
@@ -354,18 +354,15 @@ async def aconsume(
         raise ConfigurationError(msg)
     milliseconds = max(1, round(poll_timeout * 1000))
     while running():
-        batch: Any = await poll(timeout_ms=milliseconds, max_records=1)
-        for partition, (record, *_) in batch.items():
+        batch = await consumer.getmany(timeout_ms=milliseconds, max_records=1)
+        for partition, (record,) in batch.items():
             try:
                 await loop.ahandle(record)
             except BaseException:
                 with suppress(Exception):  # it may have lost the partition
                     consumer.seek(partition, record.offset)
                 raise
-            try:
-                await consumer.commit({partition: record.offset + 1})
-            except Exception as error:  # noqa: BLE001  # aiokafka's need not be loaded
-                _log_commit(error, partition.topic, partition.partition, record.offset)
+            await _acommit(consumer, partition, record.offset)
 
 
 class _Loop:
@@ -387,7 +384,9 @@ class _Loop:
         check("handle", handle)
         if on_error is not None:
             check("on_error", on_error)
-        self._endpoint = Endpoint[object](verifier, model, synchronous=synchronous)
+        self._endpoint = Endpoint[object](
+            verifier, model=model, synchronous=synchronous
+        )
         self._verifier = verifier
         self._handle = handle
         self._on_error = on_error
@@ -492,6 +491,21 @@ def _commit(consumer: Any, record: Any) -> None:
         failed = error.args[0] if error.args else error
     if failed is not None:
         _log_commit(failed, record.topic(), record.partition(), record.offset())
+
+
+async def _acommit(consumer: Any, partition: Any, offset: int) -> None:
+    committing = asyncio.ensure_future(consumer.commit({partition: offset + 1}))
+    try:
+        await asyncio.wait([committing])
+    except asyncio.CancelledError:
+        # The work is done, and so must be its offset before the loop ends.
+        await asyncio.wait([committing])
+        raise
+    finally:
+        if committing.done() and not committing.cancelled():
+            error = committing.exception()
+            if error is not None:
+                _log_commit(error, partition.topic, partition.partition, offset)
 
 
 def _log_commit(error: Any, topic: str, partition: int, offset: int) -> None:
