@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary
 from port_webhook.adapters.fastapi._choice import choosing
 from port_webhook.adapters.fastapi._claims import CLAIMS_KEY, exception_of
@@ -28,13 +29,18 @@ from port_webhook.integration import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
     from port_webhook.adapters.fastapi._claims import Claims
 
 __all__ = ["PortWebhook"]
+
+_TYPE, _ENCODING, _LENGTH = b"content-type", b"content-encoding", b"content-length"
+_SIGNED = (TIMESTAMP_HEADER.encode("ascii"), SIGNATURE_HEADER.encode("ascii"))
+# The others are not looked at.
+_HEADERS = frozenset((_TYPE, _ENCODING, _LENGTH, *_SIGNED))
 
 
 class _Missing:
@@ -85,6 +91,7 @@ class PortWebhook(Scheme):
         model: Any = None,
     ) -> None:
         super().__init__(verifier, model)
+        self._verifier = verifier
         self._endpoint, parameters = choosing(verifier, choose, model)
         self.__signature__ = Signature(parameters)
 
@@ -93,7 +100,7 @@ class PortWebhook(Scheme):
         self, request: Request, chosen: Any = None
     ) -> Any:
         """Verify *request*, and return its delivery or model."""
-        verifier = await self._endpoint.averifier_for(chosen)
+        verifier = self._verifier or await self._endpoint.averifier_for(chosen)
         scope = request.scope
         claims: Claims | None = scope.get(CLAIMS_KEY)
         if claims is None:
@@ -102,12 +109,13 @@ class PortWebhook(Scheme):
                 "needs the middleware of port_webhook.adapters.asgi"
             )
         try:
+            headers = [pair for pair in scope["headers"] if pair[0].lower() in _HEADERS]
             delivery, reception = await abegin(
                 verifier,
-                scope["headers"],
+                headers,
                 method=scope["method"],
                 existing=scope.get(DELIVERY_KEY),
-                read=partial(_read, request),
+                read=partial(_read, request, headers),
             )
             claims.add(verifier, reception)
             _remember(request, delivery)
@@ -119,15 +127,13 @@ class PortWebhook(Scheme):
             raise exception_of(error)
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    headers = request.scope["headers"]
-    check_media(
-        join_header(headers, b"content-type"),
-        join_header(headers, b"content-encoding"),
-    )
+async def _read(
+    request: Request, headers: Iterable[tuple[bytes, bytes]], limit: int
+) -> bytes:
+    check_media(join_header(headers, _TYPE), join_header(headers, _ENCODING))
     # After another dependency the body is the payload, which may be shorter.
     seen = DELIVERY_KEY in request.scope
-    length = None if seen else join_header(headers, b"content-length")
+    length = None if seen else join_header(headers, _LENGTH)
     try:
         async with aclosing(request.stream()) as chunks:
             return await collect(chunks, length, limit)

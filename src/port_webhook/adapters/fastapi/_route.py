@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
-from starlette.requests import Request
 from starlette.responses import Response
 
 from port_webhook._tracebacks import boundary
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from fastapi.params import Depends as Dependency
+    from starlette.requests import Request
 
     from port_webhook._verifier import Verifier
     from port_webhook.exceptions import DeliveryError
