@@ -352,7 +352,7 @@ async def test_a_verifier_is_chosen_by_the_scope(asynchronous):
     async def achoose(scope):
         return choose(scope)
 
-    middleware = PortWebhookMiddleware(App(), achoose if asynchronous else choose)
+    middleware = PortWebhookMiddleware(App(), choose=achoose if asynchronous else choose)
     assert (await ask(middleware, scope_of(path="/a"))).status == 200
     assert (await ask(middleware, scope_of(path="/b"))).status == 401
 
@@ -716,6 +716,6 @@ def test_a_duplicate_is_200_and_logged(records):
     client = TestClient(PortWebhookMiddleware(Starlette(), verifier))
     answer = post(client)
     assert answer.status_code == 200
-    assert answer.json() == {"error": "duplicate"}
+    assert answer.json() == {"status": "duplicate"}
     assert [type(error) for error in rejected] == [DuplicateDeliveryError]
     assert [record.levelname for record in records] == ["WARNING"]

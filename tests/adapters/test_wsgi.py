@@ -179,7 +179,7 @@ def test_the_application_reads_what_was_signed_and_finds_the_delivery(
     answer = client.send(PortWebhookMiddleware(app, verifier))
     assert answer == ("200 OK", {"Content-Type": "text/plain"}, b"done")
     assert app.seen == [(BODY, str(len(BODY)))]
-    assert client.environ["port_webhook._delivery"].run_id == "r_1"
+    assert client.environ["port_webhook.delivery"].run_id == "r_1"
 
 
 def test_the_environment_gives_the_verifier(client, app, monkeypatch, secret):
@@ -190,7 +190,7 @@ def test_the_environment_gives_the_verifier(client, app, monkeypatch, secret):
 
 def test_a_function_chooses_the_verifier(client, app, make_verifier, verifier):
     verifiers = {"a": verifier, "b": make_verifier(secret="another")}
-    middleware = PortWebhookMiddleware(app, lambda env: verifiers[env["HTTP_X_ORG"]])
+    middleware = PortWebhookMiddleware(app, choose=lambda env: verifiers[env["HTTP_X_ORG"]])
     assert client.send(middleware, HTTP_X_ORG="a")[0] == "200 OK"
     assert client.send(middleware, HTTP_X_ORG="b")[0] == "401 Unauthorized"
 
@@ -418,7 +418,7 @@ def test_a_duplicate_is_answered_without_the_application(client, app, guarded):
     middleware = PortWebhookMiddleware(app, guarded)
     client.send(middleware)
     status, _, body = client.send(middleware)
-    assert (status, body) == ("200 OK", b'{"error": "duplicate"}')
+    assert (status, body) == ("200 OK", b'{"status": "duplicate"}')
     assert len(app.seen) == 1
 
 
@@ -638,7 +638,7 @@ def test_a_flask_view_behind_it_verifies_and_claims_nothing_again(
     middleware = PortWebhookMiddleware(flask, guarded)
     assert client.send(middleware)[0] == "200 OK"
     assert store.steps == ["claim", "commit"]
-    delivery = client.environ["port_webhook._delivery"]
+    delivery = client.environ["port_webhook.delivery"]
     assert seen == [(delivery, delivery)]
 
 

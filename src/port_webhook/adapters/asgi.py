@@ -2,105 +2,129 @@
 
 ::
 
-    app = PortWebhookMiddleware(app, verifier, paths=["/port"])
+    app = PortWebhookMiddleware(app, verifier, exclude=["/health"])
 
-The delivery is ``scope["state"]["port_delivery"]``, and the application receives
-exactly the payload that was signed. ``lifespan`` and ``websocket`` pass through: a
-websocket on a protected path is not verified, since Port opens none.
+A view calls `delivery_of` with its scope, and receives exactly the payload that was
+signed. ``lifespan`` and ``websocket`` pass through: a websocket is not verified, since
+Port opens none.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from port_webhook.integration import Endpoint, PathPrefixes, answer, serve
+from port_webhook._delivery import Delivery
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError
+from port_webhook.integration import (
+    DELIVERY_KEY,
+    Endpoint,
+    PathPrefixes,
+    answer,
+    serve,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable
 
     from port_webhook._verifier import Verifier
+    from port_webhook.exceptions import DeliveryError
     from port_webhook.integration._asgi import Application, Receive, Scope, Send
 
-    Choose = Callable[[Scope], Verifier | Awaitable[Verifier]]
+__all__ = ["PortWebhookMiddleware", "delivery_of"]
 
 
 class PortWebhookMiddleware:
-    """Verify every request, or those to some paths, before *app* sees it.
+    """Verify requests before *app* sees them.
 
-    Requests are verified whatever their method. Those that fail are answered here:
-    401, 400, 413, 422, or what a replay store says. Nothing is sent to a client that
-    is gone.
+    All of them, unless *exclude* or *paths* says otherwise, whatever their method.
+    Those that fail are answered here: 401, 400, 405, 413, 415, 422, or what a replay
+    store says. Nothing is sent to a client that is gone.
 
     Args:
         app: The ASGI application.
-        verifier: A `Verifier`, or a function, which may be asynchronous, that takes
-            the scope and returns one. None reads the environment when the first
-            request comes.
-        paths: The path prefixes to protect, such as ``["/port"]``, relative to the
-            server's root or to where *app* is mounted; None protects all. See
-            `PathPrefixes` for what a prefix covers.
+        verifier: The verifier; None reads the environment when the first request comes.
+        choose: Takes the scope of a request and returns its verifier, in place of
+            *verifier*. It may be asynchronous; otherwise it runs in a thread.
+        paths: The path prefixes to protect, such as ``["/port"]``, wherever the
+            application is mounted. See `PathPrefixes` for what a prefix covers.
+        exclude: The exact paths that are not verified, such as ``["/health"]``. Under
+            a ``root_path``, list them with and without it.
 
     Raises:
-        ConfigurationError: *verifier* is none of these, or *paths* is not a
-            collection of path prefixes.
+        ConfigurationError: *verifier* is not a verifier, *choose* is not a function,
+            both are given, or both *paths* and *exclude* are; or one of these is not a
+            collection of paths.
     """
 
+    @boundary
     def __init__(
         self,
         app: Application,
-        verifier: Verifier | Choose | None = None,
+        verifier: Verifier | None = None,
         *,
+        choose: Callable[[Scope], Verifier | Awaitable[Verifier]] | None = None,
         paths: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
     ) -> None:
         self.app = app
-        try:
-            self._endpoint = Endpoint["Scope"](verifier, None, synchronous=False)
-        finally:
-            del verifier  # whoever sees an error sees this frame
-        self._paths = PathPrefixes(paths)
-        self._own_roots = [*_root_paths(app)]
+        self._endpoint = Endpoint["Scope"](verifier, choose=choose, synchronous=False)
+        self._paths = PathPrefixes(paths, exclude=exclude)
 
+    @boundary
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
-        if scope["type"] != "http" or not self._is_protected(scope):
+        if scope["type"] != "http" or not self._covers(scope):
             await self.app(scope, receive, send)
             return
-        try:
-            verifier = await self._endpoint.averifier_for(scope)
-            error = await serve(
-                self.app,
-                verifier,
-                scope,
-                receive,
-                send,
-                body_of=lambda error: error.http_body,
-            )
-        finally:
-            del scope  # whoever sees an error sees this frame
-        if error is not None:
-            await answer(send, error, error.http_body)
 
-    def _is_protected(self, scope: Scope) -> bool:
-        # Servers differ in whether a path begins with root_path, and applications in
-        # which of the two paths they read.
-        root = (scope.get("root_path") or "").encode("utf-8", "surrogateescape")
-        path = scope["path"].encode("utf-8", "surrogateescape")
-        raw = (scope.get("raw_path") or b"").partition(b"?")[0]
-        readings = [path, path.removeprefix(root), root + path]
-        readings += [raw, raw.removeprefix(root)] if raw else []
-        readings += [
-            each.removeprefix(own) for own in self._own_roots for each in readings
-        ]
-        return any(map(self._paths.covers, readings))
+        async def refuse(error: DeliveryError) -> None:
+            await answer(send, error, error.http_body, method=scope["method"])
+
+        await serve(
+            self.app,
+            await self._endpoint.averifier_for(scope),
+            scope,
+            receive,
+            send,
+            body_of=_body_of,
+            refuse=refuse,
+        )
+
+    def _covers(self, scope: Scope) -> bool:
+        path, root = scope["path"], scope.get("root_path") or ""
+        raw = scope.get("raw_path")
+        return self._paths.covers(
+            path.encode("utf-8", "surrogatepass"),
+            *([bytes(raw)] if raw else []),
+            mount=root.encode("utf-8", "surrogatepass"),
+        )
 
 
-def _root_paths(app: object) -> Iterator[bytes]:
-    """Yield the root paths that FastAPI applications were given, and take off later.
+@boundary
+def delivery_of(scope: Mapping[str, Any]) -> Delivery:
+    """Return the delivery that was verified for this request.
 
-    They are looked for through the middlewares around them, not behind mounts.
+    Args:
+        scope: The request's scope; ``request.scope`` in most frameworks.
+
+    Raises:
+        ConfigurationError: Nothing was verified, so the view must not run.
     """
-    while app is not None:
-        root = getattr(app, "root_path", None)
-        if isinstance(root, str) and root:
-            yield root.encode("utf-8", "surrogateescape")
-        app = getattr(app, "app", None)
+    if not isinstance(cast("object", scope), Mapping):
+        raise ConfigurationError("delivery_of takes the scope, such as request.scope")
+    state = scope.get("state")
+    delivery = scope.get(DELIVERY_KEY)
+    if delivery is None and isinstance(state, Mapping):
+        delivery = cast("Mapping[str, Any]", state).get("port_delivery")
+    if not isinstance(delivery, Delivery):
+        raise ConfigurationError(
+            "This request was not verified: PortWebhookMiddleware is not around the "
+            "application, or does not cover the path"
+        )
+    return delivery
+
+
+def _body_of(error: DeliveryError) -> bytes:
+    return error.http_body

@@ -2,27 +2,30 @@
 
 ::
 
-    application = PortWebhookMiddleware(application, verifier, paths=["/port"])
+    application = PortWebhookMiddleware(application, verifier, exclude=["/health"])
 
-The delivery is ``environ["port_webhook._delivery"]``, and ``wsgi.input`` holds exactly
-the payload that was signed. An answer waits until its claim is committed, so that a
-replay store that fails can still make it a 503; what follows it is streamed.
+A view calls `delivery_of` with its environ, and ``wsgi.input`` holds exactly the
+payload that was signed. The response is held back until the claim is committed, so a
+store failure can still become a 503; the rest is streamed.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from port_webhook._delivery import Delivery
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook.exceptions import DeliveryError, UnreadableBodyError
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError, UnreadableBodyError
 from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
     PathPrefixes,
     check_body,
+    check_media,
     declared_length,
     handle,
 )
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import InputStream, StartResponse, WSGIApplication
 
-    from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
+    from port_webhook.exceptions import DeliveryError
 
     Environ = dict[str, Any]
     ExcInfo = (
@@ -41,88 +44,116 @@ if TYPE_CHECKING:
         | tuple[None, None, None]
     )
 
-# PEP 3333: a header's name in the environ.
+__all__ = ["PortWebhookMiddleware", "delivery_of"]
+
+# PEP 3333: a header's name in the environ. Servers join several lines with commas.
 _HEADERS = [
     (name, "HTTP_" + name.upper().replace("-", "_"))
     for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER)
 ]
+# The target as it came: gunicorn; most others.
+_TARGETS = ("RAW_URI", "REQUEST_URI")
 
 
 class PortWebhookMiddleware:
-    """Verify every request, or those to some paths, before *app* sees it.
+    """Verify requests before *app* sees them.
 
-    Requests are verified whatever their method. Those that fail are answered here:
-    401, 400, 413, 422, or what a replay store says.
+    All of them, unless *exclude* or *paths* says otherwise, whatever their method.
+    Those that fail are answered here: 401, 400, 405, 413, 415, 422, or what a replay
+    store says.
 
     Args:
         app: The WSGI application.
-        verifier: A `Verifier`, or a function that takes the environ and returns one.
-            None reads the environment when the first request comes.
-        paths: The path prefixes to protect, such as ``["/port"]``, relative to the
-            server's root or to where *app* is mounted; None protects all. See
-            `PathPrefixes` for what a prefix covers.
+        verifier: The verifier; None reads the environment when the first request comes.
+        choose: Takes the environ of a request and returns its verifier, in place of
+            *verifier*.
+        paths: The path prefixes to protect, such as ``["/port"]``, wherever the
+            application is mounted. See `PathPrefixes` for what a prefix covers.
+        exclude: The exact paths that are not verified, such as ``["/health"]``. Under
+            a ``SCRIPT_NAME``, list them with and without it.
 
     Raises:
-        ConfigurationError: The replay store is asynchronous, or *paths* is not a
-            collection of path prefixes.
+        ConfigurationError: *verifier* is not a verifier, *choose* is not a synchronous
+            function, the replay store is asynchronous, or both *verifier* and *choose*
+            or both *paths* and *exclude* are given; or one of these is not a
+            collection of paths.
     """
 
+    @boundary
     def __init__(
         self,
         app: WSGIApplication,
-        verifier: Verifier | Callable[[Environ], Verifier] | None = None,
+        verifier: Verifier | None = None,
         *,
+        choose: Callable[[Environ], Verifier] | None = None,
         paths: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
     ) -> None:
         self._app = app
-        try:
-            self._endpoint = Endpoint["Environ"](verifier, None, synchronous=True)
-        finally:
-            del verifier  # whoever sees an error sees this frame
-        self._paths = PathPrefixes(paths)
+        self._endpoint = Endpoint["Environ"](verifier, choose=choose, synchronous=True)
+        self._paths = PathPrefixes(paths, exclude=exclude)
 
+    @boundary
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if not self._is_protected(environ):
+        if not self._covers(environ):
             return self._app(environ, start_response)
-        answer = _Answer(start_response)
-
-        is_head = environ.get("REQUEST_METHOD") == "HEAD"
+        method: str | None = environ.get("REQUEST_METHOD")
+        response = _Answer(start_response)
 
         def run(delivery: Delivery) -> _Answer:
             _replace_input(environ, delivery)
-            del delivery  # what the application raises shows this frame
-            answer.begin(self._app, environ)
-            return answer
+            response.begin(self._app, environ)
+            return response
 
-        try:
-            outcome = handle(
-                self._endpoint.verifier_for(environ),
-                [(name, environ.get(key)) for name, key in _HEADERS],
-                existing=environ.get(DELIVERY_KEY),
-                read=partial(_read, environ),
-                run=run,
-                status_of=_status_of,
-            )
-        finally:
-            environ = {}  # whoever sees an error sees this frame
-        if not isinstance(outcome, DeliveryError):
-            return outcome.send()
-        # The commit may have failed, after the application had answered.
-        answer.close()
-        body = outcome.http_body
-        phrase = HTTPStatus(outcome.http_status).phrase
-        headers = [*outcome.http_headers.items(), ("Content-Length", str(len(body)))]
-        start_response(f"{outcome.http_status} {phrase}", headers)
-        return [] if is_head else [body]
+        def respond(error: DeliveryError) -> _Answer:
+            # The commit may have failed, after the application had answered.
+            response.refuse(error, is_head=method == "HEAD")
+            return response
 
-    def _is_protected(self, environ: Environ) -> bool:
-        # PEP 3333: Latin-1 stands for bytes, and a server may leave either one out.
-        path = environ.get("PATH_INFO", "").encode("latin-1", "ignore")
-        mount = environ.get("SCRIPT_NAME", "").encode("latin-1", "ignore")
-        return self._paths.covers(path) or self._paths.covers(mount + path)
+        return handle(
+            self._endpoint.verifier_for(environ),
+            [(name, environ.get(key)) for name, key in _HEADERS],
+            method=method,
+            existing=environ.get(DELIVERY_KEY),
+            read=lambda limit: _read(environ, limit),
+            run=run,
+            status_of=_status_of,
+            respond=respond,
+        ).send()
+
+    def _covers(self, environ: Environ) -> bool:
+        targets = (environ.get(name) for name in _TARGETS)
+        return self._paths.covers(
+            _bytes(environ.get("PATH_INFO") or "/"),
+            *(_bytes(target.partition("?")[0]) for target in targets if target),
+            mount=_bytes(environ.get("SCRIPT_NAME") or ""),
+        )
+
+
+@boundary
+def delivery_of(environ: Mapping[str, Any]) -> Delivery:
+    """Return the delivery that was verified for this request.
+
+    Args:
+        environ: The request's environ; ``request.environ`` in most frameworks.
+
+    Raises:
+        ConfigurationError: Nothing was verified, so the view must not run.
+    """
+    if not isinstance(cast("object", environ), Mapping):
+        raise ConfigurationError(
+            "delivery_of takes the environ, such as request.environ"
+        )
+    delivery = environ.get(DELIVERY_KEY)
+    if not isinstance(delivery, Delivery):
+        raise ConfigurationError(
+            "This request was not verified: PortWebhookMiddleware is not around the "
+            "application, or does not cover the path"
+        )
+    return delivery
 
 
 class _Answer:
@@ -161,10 +192,7 @@ class _Answer:
 
     def begin(self, app: WSGIApplication, environ: Environ) -> None:
         """Call *app*, and read its iterable until it has said its status."""
-        try:
-            self._iterable = app(environ, self)
-        finally:
-            del environ  # whoever sees an error sees this frame
+        self._iterable = app(environ, self)
         try:
             # A generator calls start_response when its first item is asked for.
             # What it yields before that is empty, or else the server refuses it.
@@ -183,6 +211,16 @@ class _Answer:
         """The HTTP status; 500 if the application has not said any."""
         code = "" if self._head is None else self._head[0][:3]
         return int(code) if code.isascii() and code.isdigit() else 500
+
+    def refuse(self, error: DeliveryError, *, is_head: bool) -> None:
+        """Put the response that *error* gives in place of the application's."""
+        self.close()
+        body = error.http_body
+        phrase = HTTPStatus(error.http_status).phrase
+        headers = [*error.http_headers.items(), ("Content-Length", str(len(body)))]
+        self._head = f"{error.http_status} {phrase}", headers
+        self._parts, self._iterator = [], None
+        self._iterable = [] if is_head else [body]
 
     def send(self) -> Iterable[bytes]:
         """Start the server's response, and return what it is to send."""
@@ -220,24 +258,23 @@ def _replace_input(environ: Environ, delivery: Delivery) -> None:
     environ.pop("HTTP_TRANSFER_ENCODING", None)
 
 
-def _read(environ: Environ, limit: int) -> bytes | DeliveryError:
+def _read(environ: Environ, limit: int) -> bytes:
     """Read the body: as much as is declared, or to the end that the server marks."""
+    check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
     declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
-    if isinstance(declared, DeliveryError):
-        return declared
     size = declared
     if size is None:
         size = 0
         if environ.get("wsgi.input_terminated"):
             size = limit + 1
         elif environ.get("HTTP_TRANSFER_ENCODING"):
-            return UnreadableBodyError(
+            raise UnreadableBodyError(
                 "The WSGI server does not pass on bodies of an undeclared length."
             )
     try:
         body = _read_up_to(environ["wsgi.input"], size)
     except Exception as error:  # noqa: BLE001  # each server has errors of its own
-        return UnreadableBodyError(
+        raise UnreadableBodyError(
             f"The server could not read the body ({type(error).__name__}); the "
             "connection probably ended before it did."
         )
@@ -253,6 +290,14 @@ def _read_up_to(stream: InputStream, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that *text* stands for (PEP 3333: Latin-1)."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return b"\xff"  # what it stands for is unknown, so it is verified
 
 
 def _status_of(outcome: _Answer | BaseException) -> int | None:

@@ -28,7 +28,7 @@ def application(
         raise ValueError
     body = environ["wsgi.input"].read()
     assert environ["CONTENT_LENGTH"] == str(len(body))
-    delivery = environ["port_webhook._delivery"]
+    delivery = environ["port_webhook.delivery"]
     return respond(environ, start_response, describe(delivery, body=body, form=None))
 
 
