@@ -121,7 +121,8 @@ def _wrap(view: Callable[..., Any], hook: PortWebhook) -> Callable[..., Any]:
     if found is not None and found.name == "request":
         raise ConfigurationError(
             f"The parameter request of {_name(view)} would take the delivery; write "
-            "request: Request, with a Request that is imported at run time"
+            "request: Request, with a Request that is imported at run time. A function "
+            "that chooses a verifier is passed as choose="
         )
     name = "delivery" if found is None else found.name
     # FastAPI passes everything by name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from inspect import Signature
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -80,7 +81,10 @@ def webhook_route(
         ) -> None:
             given = [each for each in dependencies or () if each.dependency != scheme]
             super().__init__(*args, dependencies=[Depends(scheme), *given], **options)
-            self._gates: dict[tuple[str, ...], APIRoute] = {}
+            # By application, since one router may be in several, and by path.
+            self._gates: WeakKeyDictionary[Any, dict[tuple[str, ...], APIRoute]] = (
+                WeakKeyDictionary()
+            )
 
         @boundary
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,14 +105,12 @@ def webhook_route(
 
         def _gate_for(self, scope: Scope) -> APIRoute:
             """Return the route that calls the chooser: it knows the path's names."""
-            names = tuple(scope.get("path_params", ()))
-            if names not in self._gates:
+            app, names = scope["app"], tuple(scope["path_params"])
+            gates = self._gates.setdefault(app, {})
+            if names not in gates:
                 path = "/" + "/".join(f"{{{name}}}" for name in names)
-                overrides = self.dependency_overrides_provider
-                self._gates[names] = APIRoute(
-                    path, gate, dependency_overrides_provider=overrides
-                )
-            return self._gates[names]
+                gates[names] = APIRoute(path, gate, dependency_overrides_provider=app)
+            return gates[names]
 
     return PortWebhookRoute
 
