@@ -5,12 +5,13 @@
 import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel, SkipValidation
+from typing_extensions import TypedDict
 
 from port_webhook import (
     ActionInvocation,

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends
 from starlette.requests import Request
 
-from port_webhook.adapters.fastapi._signatures import evaluated, is_async
+from port_webhook.adapters.fastapi._signatures import declare, evaluated, is_async
 from port_webhook.integration import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    from port_webhook._verifier import Verifier
+
+    Choose = Callable[..., Verifier | Awaitable[Verifier]]
 
 __all__ = ["choosing"]
 
@@ -24,7 +28,7 @@ _UNTYPED = (Parameter.empty, Any, object)
 
 
 def choosing(
-    verifier: object, choose: Callable[..., object] | None, model: Any = None
+    verifier: object, choose: Choose | None, model: Any = None
 ) -> tuple[Endpoint[Any], list[Parameter]]:
     """Check the arguments of `PortWebhook`, and leave it to FastAPI to call *choose*.
 
@@ -55,19 +59,16 @@ def _as_dependency(choose: Callable[..., Any]) -> Callable[..., Any]:
     first, *others = parameters
     name = first.name
 
-    if is_async(choose):
+    @wraps(choose)
+    async def asynchronous(**values: Any) -> Any:
+        return await choose(values.pop(name), **values)
 
-        @wraps(choose)
-        async def dependency(**values: Any) -> Any:
-            return await choose(values.pop(name), **values)
+    @wraps(choose)
+    def synchronous(**values: Any) -> Any:
+        return choose(values.pop(name), **values)
 
-    else:
-
-        @wraps(choose)
-        def dependency(**values: Any) -> Any:
-            return choose(values.pop(name), **values)
-
+    dependency = asynchronous if is_async(choose) else synchronous
     request = Parameter(name, Parameter.KEYWORD_ONLY, annotation=Request)
     kept = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in others]
-    dependency.__signature__ = Signature([request, *kept])
+    declare(dependency, Signature([request, *kept]))
     return dependency

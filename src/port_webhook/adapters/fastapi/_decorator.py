@@ -20,7 +20,12 @@ from fastapi.dependencies.utils import get_dependant
 
 from port_webhook._tracebacks import boundary
 from port_webhook.adapters.fastapi._dependency import PortWebhook
-from port_webhook.adapters.fastapi._signatures import evaluated, is_async, is_request
+from port_webhook.adapters.fastapi._signatures import (
+    declare,
+    evaluated,
+    is_async,
+    is_request,
+)
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import check_view, decorate, hide_delivery
 
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
+    from port_webhook.adapters.fastapi._choice import Choose
 
 __all__ = ["Decorator", "webhook"]
 
@@ -62,14 +68,14 @@ def webhook(
     verifier: Verifier | None = None,
     /,
     *,
-    choose: Callable[..., object] | None = None,
+    choose: Choose | None = None,
 ) -> Decorator[Delivery]: ...
 @overload
 def webhook(
     verifier: Verifier | None = None,
     /,
     *,
-    choose: Callable[..., object] | None = None,
+    choose: Choose | None = None,
     model: TypeForm[ModelT],
 ) -> Decorator[ModelT]: ...
 @overload
@@ -83,7 +89,7 @@ def webhook(
     verifier: object = None,
     /,
     *,
-    choose: Callable[..., object] | None = None,
+    choose: Choose | None = None,
     model: Any = None,
 ) -> Callable[..., Any]:
     """Let an endpoint see verified deliveries only.
@@ -141,20 +147,17 @@ def _wrap(view: Callable[..., Any], hook: PortWebhook) -> Callable[..., Any]:
             )
         return [*args, *(values.pop(each) for each in by_position)]
 
-    if is_async(view):
+    @wraps(view)
+    @boundary
+    async def asynchronous(*args: Any, **values: Any) -> Any:
+        return await view(*arguments(args, values), **values)
 
-        @wraps(view)
-        @boundary
-        async def wrapper(*args: Any, **values: Any) -> Any:
-            return await view(*arguments(args, values), **values)
+    @wraps(view)
+    @boundary
+    def synchronous(*args: Any, **values: Any) -> Any:
+        return view(*arguments(args, values), **values)
 
-    else:
-
-        @wraps(view)
-        @boundary
-        def wrapper(*args: Any, **values: Any) -> Any:
-            return view(*arguments(args, values), **values)
-
+    wrapper = asynchronous if is_async(view) else synchronous
     hide_delivery(wrapper, view, name)
     # Before the others, so that nothing else runs for a request that is refused.
     verified = Parameter(
@@ -165,7 +168,7 @@ def _wrap(view: Callable[..., Any], hook: PortWebhook) -> Callable[..., Any]:
         for each in others
         if each.name != name and each.kind not in (_REST, _KEYWORDS)
     ]
-    wrapper.__signature__ = own.replace(parameters=[*method, verified, *rest])
+    declare(wrapper, own.replace(parameters=[*method, verified, *rest]))
     _refuse_body(wrapper, hook)
     return wrapper
 

@@ -29,10 +29,11 @@ from port_webhook.integration import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
+    from port_webhook.adapters.fastapi._choice import Choose
     from port_webhook.adapters.fastapi._claims import Claims
 
 __all__ = ["PortWebhook"]
@@ -87,7 +88,7 @@ class PortWebhook(Scheme):
         self,
         verifier: Verifier | None = None,
         *,
-        choose: Callable[..., object] | None = None,
+        choose: Choose | None = None,
         model: Any = None,
     ) -> None:
         super().__init__(verifier, model)

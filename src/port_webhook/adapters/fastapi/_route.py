@@ -15,6 +15,7 @@ from port_webhook._tracebacks import boundary
 from port_webhook.adapters.fastapi._choice import choosing
 from port_webhook.adapters.fastapi._claims import body_of, exception_of
 from port_webhook.adapters.fastapi._openapi import Scheme
+from port_webhook.adapters.fastapi._signatures import declare
 from port_webhook.integration import serve
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from port_webhook._verifier import Verifier
+    from port_webhook.adapters.fastapi._choice import Choose
     from port_webhook.exceptions import DeliveryError
     from port_webhook.integration._asgi import (
         Application,
@@ -42,7 +44,7 @@ _REST_KEY = "port_webhook.rest"
 def webhook_route(
     verifier: Verifier | None = None,
     *,
-    choose: Callable[..., object] | None = None,
+    choose: Choose | None = None,
 ) -> type[APIRoute]:
     """Make a route class that verifies requests before FastAPI parses them.
 
@@ -68,7 +70,7 @@ def webhook_route(
     async def gate(request: Request, chosen: Any) -> Response:
         return _Rest(request.scope[_REST_KEY], await endpoint.averifier_for(chosen))
 
-    gate.__signature__ = Signature(parameters)
+    declare(gate, Signature(parameters))
 
     class PortWebhookRoute(APIRoute):
         """A route whose endpoint sees verified requests only."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from inspect import Parameter, Signature
 
-__all__ = ["evaluated", "is_async", "is_request"]
+__all__ = ["declare", "evaluated", "is_async", "is_request"]
 
 
 def is_async(function: Any) -> bool:
@@ -30,6 +30,11 @@ def evaluated(function: Callable[..., Any]) -> Signature:
 
     hide_delivery(holder, function, None)
     return signature(holder)
+
+
+def declare(function: Any, signature: Signature) -> None:
+    """Let FastAPI read *signature* instead of the real one of *function*."""
+    function.__signature__ = signature
 
 
 def is_request(parameter: Parameter) -> bool:
