@@ -174,6 +174,8 @@ def test_variable_arguments_are_room_for_the_delivery(app, client):
 
 def test_an_endpoint_may_be_an_object(app, client):
     class View:
+        __slots__ = ()
+
         async def __call__(self, delivery: Delivery):
             return delivery.run_id
 
@@ -488,13 +490,39 @@ def test_decorators_in_the_wrong_order_run_nothing_unverified(app, client):
         pytest.fail("called")
 
     webhook(make())(app.post("/port")(endpoint))
-    assert send(client).status_code == 422
+    # The parameter is one of the query, as FastAPI sees it.
+    for path in ("/port", "/port?delivery=x"):
+        assert send(client, path=path).status_code == 500
+        assert send(client, path=path, headers={}).status_code == 500
+    with pytest.raises(ConfigurationError, match="below the decorator"):
+        send(TestClient(app))
 
     with pytest.raises(ConfigurationError, match="must not have a default"):
 
         @webhook(make())
         @app.post("/default")
         def other(delivery=None): ...
+
+
+def test_an_endpoint_may_be_decorated_more_than_once(app, client):
+    class Views:
+        def endpoint(self, delivery: Delivery):
+            return delivery.run_id
+
+    def endpoint(delivery: Delivery):
+        return delivery.run_id
+
+    app.post("/a")(webhook(make())(endpoint))
+    app.post("/b")(webhook(VERIFIERS["b"])(endpoint))
+    assert send(client, path="/a").json() == "r_1"
+    assert send(client, path="/b").status_code == 401
+    # But a method that is registered itself is not.
+    hook = PortWebhook(make())
+    Views.endpoint.__annotations__["delivery"] = Annotated[Delivery, Depends(hook)]
+    app.post("/raw")(Views().endpoint)
+    assert send(client, path="/raw").json() == "r_1"
+    webhook(make())(Views.endpoint)
+    assert send(client, path="/raw").status_code == 500
 
 
 async def test_an_endpoint_that_is_not_called_by_fastapi_fails_closed():

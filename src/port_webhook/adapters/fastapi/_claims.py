@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from port_webhook._tracebacks import boundary, clean
-from port_webhook.exceptions import DeliveryError
+from port_webhook.exceptions import ConfigurationError, DeliveryError
 from port_webhook.integration import aend, answer
 
 if TYPE_CHECKING:
@@ -26,10 +26,17 @@ if TYPE_CHECKING:
     from port_webhook._verifier import Verifier
     from port_webhook.integration._asgi import Message, Receive, Scope, Send
 
-__all__ = ["CLAIMS_KEY", "Claims", "body_of", "exception_of", "observe"]
+__all__ = ["CLAIMS_KEY", "DECORATED", "Claims", "body_of", "exception_of", "observe"]
 
 CLAIMS_KEY = "port_webhook.claims"
 """Where the ASGI scope holds the `Claims` of its request."""
+
+
+DECORATED = "__port_webhook_decorated__"
+"""What an endpoint has that is verified in its decorated form alone: itself.
+
+A copy of the attribute, which decorators make, says nothing about the decorator.
+"""
 
 
 class Claims:
@@ -99,11 +106,21 @@ class Claims:
 
 
 def observe(route_class: Any) -> None:
-    """Let *route_class* end the claims of its requests."""
+    """Let *route_class* end the claims of its requests.
+
+    It also refuses an endpoint that was registered before it was decorated: FastAPI
+    would ask the client for the delivery.
+    """
     handle = route_class.handle
 
     @wraps(handle)
     async def observed(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = getattr(self.endpoint, "__func__", self.endpoint)
+        if getattr(endpoint, DECORATED, None) is endpoint:
+            raise ConfigurationError(
+                "The endpoint was registered without its @webhook, which must stand "
+                "below the decorator of FastAPI, such as @app.post"
+            )
         claims = scope[CLAIMS_KEY] = Claims(send)
         try:
             await handle(self, scope, receive, claims.send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import wraps
 from inspect import Parameter
 from typing import (
@@ -19,6 +20,7 @@ from fastapi import Depends
 from fastapi.dependencies.utils import get_dependant
 
 from port_webhook._tracebacks import boundary
+from port_webhook.adapters.fastapi._claims import DECORATED
 from port_webhook.adapters.fastapi._dependency import PortWebhook
 from port_webhook.adapters.fastapi._signatures import (
     declare,
@@ -158,6 +160,8 @@ def _wrap(view: Callable[..., Any], hook: PortWebhook) -> Callable[..., Any]:
         return view(*arguments(args, values), **values)
 
     wrapper = asynchronous if is_async(view) else synchronous
+    with suppress(AttributeError, TypeError):  # an object may have slots
+        setattr(view, DECORATED, view)
     hide_delivery(wrapper, view, name)
     # Before the others, so that nothing else runs for a request that is refused.
     verified = Parameter(
