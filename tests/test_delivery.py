@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from port_webhook import (
     CustomPayload,
     Delivery,
     PayloadError,
+    UnreadableBodyError,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +166,15 @@ class TestRunId:
             (b'{"run":{"id":"b"},"context":{"runId":""}}', "b"),
             (b'{"context":{"runId":5}}', None),
             (b'{"context":["runId"]}', None),
-            (b'{"runId":"r_6"}', None),
+            (b'{"context":{"nodeRunId":"wfnr_6"}}', "wfnr_6"),
+            (b'{"payload":{"context":{"runId":"r_6"}}}', "r_6"),
+            (b'{"runId":"r_6"}', "r_6"),
+            (b'{"run_id":"r_6"}', "r_6"),
+            (b'{"RUN_ID":"r_6"}', "r_6"),
+            (b'{"port_run_id":"r_6"}', "r_6"),
+            (b'{"payload":{"runId":"r_6"}}', None),
+            (b'{"payload":{"context":["runId"]}}', None),
+            (b'{"runId":{"id":"r_6"}}', None),
             (b'{"Context":{"runId":"r_7"}}', None),
             (b"{}", None),
             (b'[{"context":{"runId":"r_8"}}]', None),
@@ -179,21 +190,35 @@ class TestRunId:
 
     def test_the_places_have_an_order(self, deliver):
         document = {
-            "port_context": {"run_id": "r_4", "runId": "r_3"},
-            "run": {"id": "r_2"},
-            "context": {"runId": "r_1"},
+            "port_run_id": "r_10",
+            "RUN_ID": "r_9",
+            "run_id": "r_8",
+            "runId": "r_7",
+            "payload": {"context": {"runId": "r_6"}},
+            "port_context": {"run_id": "r_5", "runId": "r_4"},
+            "run": {"id": "r_3"},
+            "context": {"nodeRunId": "r_2", "runId": "r_1"},
         }
         found = []
-        for place, key in (
+        for *parents, key in (
             ("context", "runId"),
+            ("context", "nodeRunId"),
             ("run", "id"),
             ("port_context", "runId"),
             ("port_context", "run_id"),
+            ("payload", "context", "runId"),
+            ("runId",),
+            ("run_id",),
+            ("RUN_ID",),
+            ("port_run_id",),
         ):
             found.append(deliver(json.dumps(document).encode()).run_id)
-            del document[place][key]
+            place = document
+            for parent in parents:
+                place = place[parent]
+            del place[key]
 
-        assert found == ["r_1", "r_2", "r_3", "r_4"]
+        assert found == [f"r_{number}" for number in range(1, 11)]
 
     def test_it_is_looked_for_once(self, deliver):
         delivery = deliver(b'{"context":{"runId":"r_1"}}')
@@ -286,6 +311,169 @@ class TestModels:
     def test_what_is_no_model_is_a_configuration_error(self, deliver):
         with pytest.raises(ConfigurationError):
             deliver(b"{}").parse(int)
+
+
+class TestRunIdOfAnError:
+    PAYLOAD = b'{"context":{"runId":"r_1"}}'
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda delivery: delivery.parse(ActionInvocation),
+            lambda delivery: delivery.parse(msgspec.defstruct("Order", ["name"])),
+        ],
+    )
+    def test_a_payload_that_is_not_the_model_names_its_run(self, deliver, read):
+        with pytest.raises(PayloadError) as caught:
+            read(deliver(self.PAYLOAD))
+
+        assert caught.value.run_id == "r_1"
+        assert caught.value.__context__ is None
+
+    def test_a_known_shape_that_is_broken_names_its_run(self, deliver):
+        document = json.loads(ENVELOPE)
+        document["trigger"] = 5
+
+        with pytest.raises(PayloadError) as caught:
+            deliver(json.dumps(document).encode()).parse(ActionInvocation)
+
+        assert caught.value.run_id == "r_1"
+
+    def test_what_is_not_json_names_none(self, deliver):
+        delivery = deliver(b"nope")
+
+        for read in (delivery.json, delivery.invocation):
+            with pytest.raises(PayloadError) as caught:
+                read()
+            assert caught.value.run_id is None
+
+
+PAIRS = [
+    pytest.param(copy.copy, id="copy"),
+    pytest.param(copy.deepcopy, id="deepcopy"),
+    pytest.param(lambda each: pickle.loads(pickle.dumps(each)), id="pickle"),  # noqa: S301  # made here
+    pytest.param(lambda each: Delivery.from_json(each.to_json()), id="json"),
+    pytest.param(
+        lambda each: Delivery.from_json(each.to_json().encode()), id="json bytes"
+    ),
+]
+
+
+@pytest.mark.parametrize("hand_over", PAIRS)
+class TestHandedOver:
+    @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff\x00", "é".encode()])
+    @pytest.mark.parametrize("timestamp", ["1713277889", "1713277889007"])
+    def test_it_is_the_same_delivery(
+        self, make_verifier, headers_for, hand_over, payload, timestamp
+    ):
+        verifier = make_verifier(previous_secrets=["old"], replay_scope="café")
+        delivery = verifier.verify(
+            payload, headers_for(payload, timestamp=timestamp, key=b"old")
+        )
+
+        same = hand_over(delivery)
+
+        assert type(same) is Delivery
+        assert repr(same) == repr(delivery)
+        for name in ("payload", "timestamp", "secret_index", "via", "replay_key"):
+            assert getattr(same, name) == getattr(delivery, name)
+        assert type(same.payload) is bytes
+
+    def test_a_verifier_and_its_secrets_stay_behind(
+        self, make_verifier, headers_for, hand_over
+    ):
+        verifier = make_verifier(secret="SECRET-marker-1")
+        payload = b'{"context":{"runId":"r_1"}}'
+        delivery = verifier.verify(payload, headers_for(payload, key=b"SECRET-marker-1"))
+        assert (delivery.run_id, delivery.verified_by(verifier)) == ("r_1", True)
+
+        same = hand_over(delivery)
+
+        assert same._owner is None
+        assert not same.verified_by(verifier)
+        assert not same.verified_by(None)
+        assert same.run_id == "r_1"
+        assert b"SECRET-marker" not in pickle.dumps(same)
+        assert "SECRET-marker" not in same.to_json()
+
+
+class TestFromJson:
+    @pytest.fixture
+    def fields(self, deliver):
+        return json.loads(deliver(b"{}").to_json())
+
+    def test_it_is_what_to_json_wrote(self, fields):
+        assert fields == {
+            "payload": "e30=",
+            "timestamp": "1713277889",
+            "secret_index": 0,
+            "via": "port",
+            "scope": "",
+        }
+        assert Delivery.from_json(json.dumps(fields)).json() == {}
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("payload", None),
+            ("payload", 5),
+            ("payload", "e30"),
+            ("payload", "e3 0="),
+            ("payload", "é"),
+            ("timestamp", None),
+            ("timestamp", 1_713_277_889),
+            ("timestamp", "0713277889"),
+            ("timestamp", "1713277889 "),
+            ("timestamp", "１７１３２７７８８９"),
+            ("timestamp", ["1"] * 10),
+            ("secret_index", -1),
+            ("secret_index", "0"),
+            ("secret_index", True),
+            ("secret_index", 0.0),
+            ("via", "smee"),
+            ("via", None),
+            ("via", []),
+            ("scope", None),
+            ("scope", 5),
+            ("scope", "\ud800"),
+        ],
+    )
+    def test_a_field_that_is_not_valid_is_refused(self, fields, name, value):
+        with pytest.raises(UnreadableBodyError) as caught:
+            Delivery.from_json(json.dumps({**fields, name: value}))
+
+        assert caught.value.http_status == 400
+        assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize(
+        "name", ["payload", "timestamp", "secret_index", "via", "scope"]
+    )
+    def test_a_field_that_is_missing_is_refused(self, fields, name):
+        del fields[name]
+
+        with pytest.raises(UnreadableBodyError):
+            Delivery.from_json(json.dumps(fields))
+
+    @pytest.mark.parametrize("text", ["", "nope", "[]", "5", "null", "[" * 10**6, b"\xff"])
+    def test_what_is_no_such_text_is_refused(self, text):
+        with pytest.raises(UnreadableBodyError, match="to_json"):
+            Delivery.from_json(text)
+
+    @pytest.mark.parametrize("text", [None, 5, {}, object()])
+    def test_what_is_no_text_is_refused(self, text):
+        from_json: Any = Delivery.from_json
+
+        with pytest.raises(UnreadableBodyError):
+            from_json(text)
+
+    def test_a_subclass_makes_itself(self, fields):
+        class Mine(Delivery):
+            __slots__ = ()
+
+        mine = Mine.from_json(json.dumps(fields))
+
+        assert type(mine) is Mine
+        assert type(copy.copy(mine)) is Mine
 
 
 def test_a_delivery_is_made_by_a_verifier_alone():

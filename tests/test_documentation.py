@@ -17,9 +17,9 @@ def page(name):
 def events():
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and len(node.args) == 3:
+            if isinstance(node, ast.Call) and len(node.args) > 2:
                 name = ast.unparse(node.func)
-                if name == "log.write" or (name == "write" and source.stem == "log"):
+                if name == "_log.write" or (name == "write" and source.stem == "_log"):
                     yield ast.literal_eval(node.args[2])
 
 

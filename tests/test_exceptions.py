@@ -17,15 +17,16 @@ from port_webhook.exceptions import (
     DeliveryInProgressError,
     DuplicateDeliveryError,
     MalformedHeaderError,
+    MethodNotAllowedError,
     MissingHeaderError,
     PayloadError,
     PortWebhookError,
     ReplayError,
     ReplayStoreError,
-    ReportingError,
     SignatureMismatchError,
     TimestampError,
     UnreadableBodyError,
+    UnsupportedMediaError,
     VerificationError,
 )
 
@@ -90,6 +91,22 @@ DELIVERY_ERRORS = [
         id="unreadable",
     ),
     pytest.param(
+        UnsupportedMediaError("The body has a Content-Encoding."),
+        VerificationError,
+        "unsupported_media",
+        415,
+        '{"error": "unsupported_media_type"}',
+        id="media",
+    ),
+    pytest.param(
+        MethodNotAllowedError(),
+        VerificationError,
+        "method_not_allowed",
+        405,
+        '{"error": "method_not_allowed"}',
+        id="method",
+    ),
+    pytest.param(
         BodyTooLargeError(10),
         VerificationError,
         "body_too_large",
@@ -102,7 +119,7 @@ DELIVERY_ERRORS = [
         ReplayError,
         "duplicate_delivery",
         200,
-        '{"error": "duplicate"}',
+        '{"status": "duplicate"}',
         id="duplicate",
     ),
     pytest.param(
@@ -134,7 +151,6 @@ DELIVERY_ERRORS = [
 OTHER_ERRORS = [
     pytest.param(ConfigurationError("secret is empty"), id="configuration"),
     pytest.param(DecryptionError(), id="decryption"),
-    pytest.param(ReportingError("Port refused it.", status_code=404), id="reporting"),
 ]
 
 
@@ -215,15 +231,16 @@ def test_the_tree_holds_no_other_class():
         "DeliveryInProgressError",
         "DuplicateDeliveryError",
         "MalformedHeaderError",
+        "MethodNotAllowedError",
         "MissingHeaderError",
         "PayloadError",
         "PortWebhookError",
         "ReplayError",
         "ReplayStoreError",
-        "ReportingError",
         "SignatureMismatchError",
         "TimestampError",
         "UnreadableBodyError",
+        "UnsupportedMediaError",
         "VerificationError",
     }
 
@@ -233,9 +250,8 @@ def test_a_configuration_error_is_a_value_error():
     assert not issubclass(ConfigurationError, DeliveryError)
 
 
-def test_decryption_and_reporting_are_no_answers_to_a_delivery():
+def test_a_decryption_error_is_no_answer_to_a_delivery():
     assert not issubclass(DecryptionError, DeliveryError)
-    assert not issubclass(ReportingError, DeliveryError)
 
 
 def test_a_timestamp_error_tells_the_age_and_its_bounds():
@@ -281,9 +297,31 @@ def test_a_payload_error_names_the_field():
     assert PayloadError("is not JSON").path == ""
 
 
-def test_a_reporting_error_carries_the_status_of_the_answer():
-    assert ReportingError("Refused.", status_code=403).status_code == 403
-    assert ReportingError("Not reached.").status_code is None
+def test_an_answer_says_what_would_have_been_accepted():
+    headers = MethodNotAllowedError().http_headers
+
+    assert headers["Allow"] == "GET, POST, PUT, PATCH, DELETE"
+    assert UnsupportedMediaError("x").http_headers["Accept-Encoding"] == "identity"
+
+
+def test_what_comes_after_verification_may_name_the_run():
+    for error in (
+        PayloadError("is not JSON"),
+        DuplicateDeliveryError(),
+        DeliveryInProgressError(),
+        ReplayStoreError("is full"),
+    ):
+        assert error.run_id is None
+        error.run_id = "r_1"
+        assert pickle.loads(pickle.dumps(error)).run_id == "r_1"  # noqa: S301  # made here
+
+
+def test_the_mismatch_names_the_source_of_the_secret_and_how_many_were_tried():
+    error = SignatureMismatchError(secret_source="PORT_CLIENT_SECRET", secrets_tried=3)
+
+    assert (error.secret_source, error.secrets_tried) == ("PORT_CLIENT_SECRET", 3)
+    assert "(3 secrets from PORT_CLIENT_SECRET tried)" in str(error)
+    assert "(1 secret from an argument tried)" in str(SignatureMismatchError())
 
 
 def test_the_mismatch_names_the_usual_causes():

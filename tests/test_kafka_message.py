@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from port_webhook import (
     BodyTooLargeError,
     ConfigurationError,
+    DeliveryError,
     MalformedHeaderError,
     MissingHeaderError,
     SignatureMismatchError,
     UnreadableBodyError,
+    Verifier,
+    sign,
 )
-from port_webhook._kafka_message import hand_over, read_message
+from port_webhook._kafka_message import open_message, read_message
+from port_webhook.adapters.kafka import verify_message
+
+NOW = 1_713_277_889
+SECRET = "a-made-up-secret"
+VERIFIER = Verifier(SECRET, clock=lambda: NOW)
+OTHER = Verifier("another-made-up-secret", clock=lambda: NOW)
 
 GITLAB = b'"payload":{"action":{"invocationMethod":{"type":"GITLAB"}}}'
 KAFKA = b'"payload":{"action":{"invocationMethod":{"type":"KAFKA"}}}'
@@ -37,7 +48,7 @@ def message(signature_of, now):
 @pytest.fixture
 def verify(verifier):
     def call(value):
-        return hand_over(lambda one: one.verify, value, verifier, None)
+        return verifier.verify(*open_message(value, verifier))
 
     return call
 
@@ -81,7 +92,8 @@ def test_the_timestamp_may_be_text(message, verify, now):
 )
 def test_a_timestamp_of_another_type_is_malformed(message, verify, timestamp, error):
     value = message(b'{"headers":{SIGN}}', b'{"headers":{}}', timestamp=timestamp)
-    assert isinstance(verify(value), error)
+    with pytest.raises(error):
+        verify(value)
 
 
 @pytest.mark.parametrize(
@@ -98,27 +110,101 @@ def test_a_timestamp_of_another_type_is_malformed(message, verify, timestamp, er
     ],
 )
 def test_what_is_no_signed_message_is_an_error(verify, value, error):
-    assert type(verify(value)) is error
+    with pytest.raises(error) as caught:
+        verify(value)
+    assert type(caught.value) is error
 
 
 def test_a_change_of_the_message_does_not_match(message, verify):
     value = message(b'{"a":2,"headers":{SIGN}}', b'{"a":1,"headers":{}}')
-    assert isinstance(verify(value), SignatureMismatchError)
+    with pytest.raises(SignatureMismatchError):
+        verify(value)
 
 
 def test_an_error_found_here_is_recorded_once(verifier, records):
-    assert isinstance(
-        hand_over(lambda one: one.verify, b"{", verifier, None), Exception
-    )
+    with pytest.raises(UnreadableBodyError):
+        open_message(b"{", verifier)
     assert [record.port_code for record in records] == ["unreadable_body"]
 
 
-def test_the_time_of_receipt_is_passed_on(message, verifier):
-    value = message(b'{"headers":{SIGN}}', b'{"headers":{}}')
-    outcome = hand_over(lambda one: one.verify, value, verifier, "yesterday")
-    assert isinstance(outcome, ConfigurationError)
-    assert outcome.__traceback__ is None
+def test_a_tombstone_is_named(verifier):
+    with pytest.raises(UnreadableBodyError, match="tombstone"):
+        open_message(None, verifier)
+
+
+def test_what_is_no_verifier_is_refused():
+    with pytest.raises(ConfigurationError, match="must be a Verifier"):
+        open_message(b"{}", "a secret")  # type: ignore[arg-type]
 
 
 def test_a_message_over_the_limit_is_not_parsed():
-    assert isinstance(read_message(b"x" * 11, 10), BodyTooLargeError)
+    with pytest.raises(BodyTooLargeError):
+        read_message(b"x" * 11, 10)
+
+
+def test_texts_are_made_when_they_are_asked_for(message, verifier):
+    value = message(b'{"headers":{SIGN},"s":"\\/"}', b'{"headers":{},"s":"/"}')
+    forms, headers = read_message(value, 10_000)
+    assert dict(headers).keys() == {"x-port-signature", "x-port-timestamp"}
+    candidates = iter(forms.candidates)
+    assert next(candidates) == b'{"headers":{},"s":"\\/"}'
+    assert next(candidates) == b'{"headers":{},"s":"/"}'
+    assert list(candidates) == []
+
+
+documents = st.dictionaries(
+    st.text(),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+)
+
+
+@given(
+    documents,
+    st.dictionaries(st.text(), st.text()),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+)
+def test_whatever_port_signs_is_verified(document, headers, ascii_only, indent):
+    document["headers"] = headers
+    gitlab = _is_gitlab(document)
+    signed = {**document} if not gitlab else {**document, "headers": None}
+    if gitlab:
+        del signed["headers"]
+    text = json.dumps(signed, separators=(",", ":"), ensure_ascii=False).encode()
+    keys = sign(text, SECRET, timestamp=NOW)
+    document["headers"] = {
+        "X-Port-Signature": keys["x-port-signature"],
+        **headers,
+        "X-Port-Timestamp": NOW,
+    }
+    value = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
+    delivery = verify_message(value, VERIFIER)
+    assert delivery.payload == text
+    with pytest.raises(SignatureMismatchError):
+        verify_message(value, OTHER)
+
+
+def _is_gitlab(document):
+    try:
+        return document["payload"]["action"]["invocationMethod"]["type"] == "GITLAB"
+    except (KeyError, TypeError):
+        return False
+
+
+@given(
+    st.binary()
+    | st.text()
+    | st.none()
+    | st.integers()
+    | st.builds(
+        lambda text, parts: text % parts,
+        st.just(b'{"headers":{"X-Port-Signature":%b,"X-Port-Timestamp":%b},"a":%b}'),
+        st.tuples(*[st.binary() | st.sampled_from([b"1", b'"\\ud800"', b"{}"])] * 3),
+    )
+)
+def test_nothing_but_our_errors_escapes(value):
+    with pytest.raises(DeliveryError):
+        verify_message(value, VERIFIER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from port_webhook import _log
+from port_webhook import _log as log
 
 
 def test_a_record_carries_its_event_and_fields_with_a_prefix(records):

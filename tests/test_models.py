@@ -42,7 +42,7 @@ from port_webhook.models import (
 from port_webhook.models._base import fields_of as all_fields_of
 
 PAYLOADS = Path(__file__).parent / "fixtures" / "payloads"
-SHAPES = {
+SHAPES: dict[str, Any] = {
     "changelog_entity_updated": ChangelogMessage,
     "changelog_run_created": ChangelogMessage,
     "changelog_timer_expired": ChangelogMessage,
@@ -1028,8 +1028,9 @@ def test_reprs_read_well():
 
 
 def test_the_class_gives_the_field_itself():
-    assert ActionInvocation.action.key == "action"
-    assert ActionInvocation.trigger.required
+    fields: Any = ActionInvocation  # to a type checker its attributes are values
+    assert fields.action.key == "action"
+    assert fields.trigger.required
 
 
 def test_from_dict_copies_what_it_is_given():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 
@@ -13,9 +14,11 @@ from port_webhook import Delivery, Verifier, sign, verify
 
 NAMES = [
     "ActionInvocation",
+    "AsyncReception",
     "BodyTooLargeError",
     "CatalogEvent",
     "ChangelogMessage",
+    "CheckedHeaders",
     "ConfigurationError",
     "CustomPayload",
     "DecryptionError",
@@ -24,18 +27,23 @@ NAMES = [
     "DeliveryInProgressError",
     "DuplicateDeliveryError",
     "MalformedHeaderError",
+    "MethodNotAllowedError",
     "MissingHeaderError",
     "PayloadError",
     "PortWebhookError",
+    "Reception",
     "ReplayError",
     "ReplayStoreError",
-    "ReportingError",
     "SignatureMismatchError",
     "TimestampError",
     "TriggerData",
     "UnreadableBodyError",
+    "UnsupportedMediaError",
     "VerificationError",
     "Verifier",
+    "VerifierOptions",
+    "VerifierSource",
+    "WorkflowNodeRun",
     "decrypt_client_side",
     "decrypt_properties",
     "decrypt_secret",
@@ -45,10 +53,15 @@ NAMES = [
 
 LAZY = {
     "ActionInvocation": "port_webhook.models",
+    "AsyncReception": "port_webhook._reception",
     "CatalogEvent": "port_webhook.models",
     "ChangelogMessage": "port_webhook.models",
     "CustomPayload": "port_webhook.models",
+    "Reception": "port_webhook._reception",
     "TriggerData": "port_webhook.models",
+    "VerifierOptions": "port_webhook._options",
+    "VerifierSource": "port_webhook._source",
+    "WorkflowNodeRun": "port_webhook.models",
     "decrypt_client_side": "port_webhook.decryption",
     "decrypt_properties": "port_webhook.decryption",
     "decrypt_secret": "port_webhook.decryption",
@@ -129,9 +142,7 @@ def test_the_signatures_are_those_of_the_design():
 
 
 def test_the_options_of_a_verifier_are_those_of_the_design():
-    *options, clock, on_verified, on_rejected = parameters(Verifier.__init__)
-
-    assert options == [
+    assert parameters(Verifier.__init__) == [
         "secret",
         "previous_secrets=()",
         "max_age=300",
@@ -142,10 +153,27 @@ def test_the_options_of_a_verifier_are_those_of_the_design():
         "replay_store=None",
         "replay_scope=''",
         "replay_lease=60",
+        "replay_ttl=None",
         "replay_fail_open=False",
+        "clock=None",
+        "on_verified=None",
+        "on_rejected=None",
     ]
-    assert clock == "clock=<built-in function time>"
-    assert (on_verified, on_rejected) == ("on_verified=None", "on_rejected=None")
+
+
+def test_the_typed_options_are_those_of_a_verifier():
+    typed = get_type_hints(port_webhook.VerifierOptions)
+    options = parameters(Verifier.__init__)[2:]
+
+    assert [*typed] == [option.partition("=")[0] for option in options]
+
+
+def test_the_options_of_a_source_are_those_of_a_verifier():
+    assert parameters(port_webhook.VerifierSource.__init__) == [
+        "fetch",
+        "every=300",
+        "**options",
+    ]
 
 
 @pytest.mark.parametrize("function", [sign, verify, Verifier.__init__, Verifier.verify])
@@ -161,6 +189,7 @@ def test_options_are_keyword_only(function):
 
 def test_a_delivery_has_these_public_attributes():
     assert {name for name in dir(Delivery) if not name.startswith("_")} == {
+        "from_json",
         "invocation",
         "json",
         "parse",
@@ -169,6 +198,7 @@ def test_a_delivery_has_these_public_attributes():
         "run_id",
         "secret_index",
         "timestamp",
+        "to_json",
         "verified_by",
         "via",
     }
@@ -177,6 +207,7 @@ def test_a_delivery_has_these_public_attributes():
 def test_a_verifier_has_these_public_attributes():
     assert {name for name in dir(Verifier) if not name.startswith("_")} == {
         "areceive",
+        "aself_check",
         "averify",
         "check_headers",
         "from_env",
@@ -186,6 +217,7 @@ def test_a_verifier_has_these_public_attributes():
         "receive",
         "reject",
         "replay_scope",
+        "self_check",
         "verify",
     }
 

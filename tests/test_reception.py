@@ -22,6 +22,7 @@ from port_webhook import (
     DuplicateDeliveryError,
     PayloadError,
     PortWebhookError,
+    ReplayError,
     ReplayStoreError,
     SignatureMismatchError,
 )
@@ -224,6 +225,52 @@ class TestClaim:
         assert record.levelno == logging.WARNING
         assert record.port_code == "duplicate_delivery"
 
+    async def test_a_duplicate_is_recorded_as_not_run_again_and_not_as_refused(
+        self, world, records
+    ):
+        with pytest.raises(DuplicateDeliveryError) as caught:
+            await world.receive(claim="committed")
+
+        assert records[0].getMessage() == (
+            f"Port delivery not run again (duplicate_delivery): {caught.value}"
+        )
+
+    @pytest.mark.parametrize(
+        "answers",
+        [
+            {"claim": "committed"},
+            {"claim": "in_progress"},
+            {"claim": OSError()},
+            {"commit": OSError()},
+        ],
+    )
+    async def test_an_error_after_verification_names_its_run(
+        self, world, records, answers
+    ):
+        seen: list[Any] = []
+
+        with pytest.raises(ReplayError) as caught:
+            await world.receive(options={"on_rejected": seen.append}, **answers)
+
+        assert seen == [caught.value]
+        assert caught.value.run_id == "r_1"
+        assert records[-1].port_run_id == "r_1"
+
+    @pytest.mark.parametrize(
+        ("replay_ttl", "ttl"), [(None, 360), (0, 360), (359, 360), (86_400, 86_400)]
+    )
+    async def test_the_mark_lasts_at_least_as_long_as_is_asked_for(
+        self, world, replay_ttl, ttl
+    ):
+        await world.receive(options={"replay_ttl": replay_ttl})
+
+        assert world.store.calls[-1][3] == ttl
+
+    async def test_it_does_so_too_if_the_caller_sets_the_time(self, world, now):
+        await world.receive(received_at=now, options={"replay_ttl": 604_800})
+
+        assert world.store.calls[-1][3] == 604_800
+
     async def test_one_in_progress_is_answered_409(self, world, records):
         with pytest.raises(DeliveryInProgressError) as caught:
             await world.receive(claim="in_progress")
@@ -358,6 +405,19 @@ class TestCommit:
         assert world.store.steps == ["claim", "release"]
         assert records[-1].port_code == "invalid_payload"
         assert records[-1].port_path == "a.b"
+        assert error.run_id == records[-1].port_run_id == "r_1"
+
+    async def test_a_payload_error_that_names_a_run_keeps_it(self, world):
+        error = PayloadError("is missing")
+        error.run_id = "r_2"
+
+        def parse(delivery):
+            raise error
+
+        with pytest.raises(PayloadError):
+            await world.receive(parse)
+
+        assert error.run_id == "r_2"
 
 
 class TestFailOpen:
@@ -448,6 +508,15 @@ class TestOneUse:
 
         assert store.calls == []
 
+    def test_a_payload_error_at_an_exit_without_an_entry_has_no_run(
+        self, verifier, headers_for
+    ):
+        error = PayloadError("is missing")
+
+        verifier.receive(BODY, headers_for(BODY)).__exit__(PayloadError, error, None)
+
+        assert error.run_id is None
+
 
 class TestRunsOnce:
     def test_a_request_runs_once_and_a_retry_runs_after_a_failure(
@@ -509,10 +578,12 @@ class TestRunsOnce:
         synchronous = make_verifier(replay_store=Store(**answers))
         asynchronous = make_verifier(replay_store=AsyncStore(**answers))
 
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             synchronous.verify(BODY, headers_for(BODY))
-        with pytest.raises(error):
+        assert caught.value.run_id == "r_1"
+        with pytest.raises(error) as caught:
             await asynchronous.averify(BODY, headers_for(BODY))
+        assert caught.value.run_id == "r_1"
 
     def test_a_delivery_that_is_not_handed_over_calls_no_hook(
         self, make_verifier, headers_for

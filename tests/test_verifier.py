@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import copy
-import hmac
 import logging
 import threading
+import time
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
+from unittest.mock import Mock, patch
 
+import freezegun
 import pytest
+import time_machine
 
 import port_webhook
 from port_webhook import (
     BodyTooLargeError,
     ConfigurationError,
     Delivery,
+    DuplicateDeliveryError,
     MalformedHeaderError,
     MissingHeaderError,
     PayloadError,
@@ -25,7 +29,10 @@ from port_webhook import (
     SignatureMismatchError,
     TimestampError,
     UnreadableBodyError,
+    _json,
+    _verifier,
 )
+from port_webhook.replay.memory import MemoryReplayStore
 
 # Called with wrong types on purpose.
 Verifier: Any = port_webhook.Verifier
@@ -297,22 +304,29 @@ class TestWindow:
         assert str(caught.value) == "clock raised OSError"
         assert caught.value.__context__ is None
 
-    def test_a_signature_is_compared_in_constant_time(
-        self, verifier, headers_for, monkeypatch
+    def test_a_signature_is_compared_without_computing_the_expected_one(
+        self, verifier, headers_for
     ):
-        compared = []
+        # `HMAC.verify` takes constant time, and keeps the expected MAC to itself.
+        called = []
 
-        def compare(one, other):
-            compared.append((one, other))
-            return hmac.compare_digest(one, other)
+        class Key:
+            def __init__(self, context):
+                self._context = context
 
-        monkeypatch.setattr("port_webhook._signature.compare_digest", compare)
-        headers = headers_for(BODY)
+            def copy(self):
+                return Key(self._context.copy())
 
-        verifier.verify(BODY, headers)
+            def __getattr__(self, name):
+                called.append(name)
+                return getattr(self._context, name)
 
-        expected = headers["x-port-signature"].encode()
-        assert compared == [(expected, expected)]
+        verifier._keys = [Key(key) for key in verifier._keys]
+        verifier.verify(BODY, headers_for(BODY))
+        with pytest.raises(SignatureMismatchError):
+            verifier.verify(BODY + b" ", headers_for(BODY))
+
+        assert set(called) == {"update", "verify"}
 
 
 class TestReceivedAt:
@@ -358,21 +372,128 @@ class TestReceivedAt:
 
 
 class TestCheckHeaders:
-    def test_it_returns_the_instant_to_pass_on(self, verifier, headers_for, clock):
+    def test_it_returns_what_takes_the_place_of_the_headers(
+        self, verifier, headers_for
+    ):
+        checked = verifier.check_headers(headers_for(BODY))
+
+        assert type(checked) is port_webhook.CheckedHeaders
+        delivery = verifier.verify(BODY, checked)
+        assert (delivery.payload, delivery.via) == (BODY, "port")
+
+    async def test_every_method_takes_it(self, verifier, headers_for):
+        checked = verifier.check_headers(headers_for(BODY))
+
+        assert (await verifier.averify(BODY, checked)).payload == BODY
+        with verifier.receive(BODY, checked) as delivery:
+            assert delivery.payload == BODY
+        async with verifier.areceive(BODY, checked) as delivery:
+            assert delivery.payload == BODY
+
+    def test_the_headers_are_not_read_twice(self, verifier, headers_for, monkeypatch):
+        pairs = iter(headers_for(BODY).items())
+        checked = verifier.check_headers(pairs)
+        monkeypatch.setattr(
+            "port_webhook._verifier.read_headers", lambda _: pytest.fail("read")
+        )
+
+        verifier.verify(BODY, checked)
+
+    def test_another_body_is_a_mismatch(self, verifier, headers_for, records):
+        checked = verifier.check_headers(headers_for(BODY))
+
+        with pytest.raises(SignatureMismatchError):
+            verifier.verify(BODY + b" ", checked)
+
+        assert [record.port_code for record in records] == ["signature_mismatch"]
+
+    def test_its_repr_shows_no_signature(self, verifier, headers_for, now):
         headers = headers_for(BODY)
-        clock.now += 12.5
 
-        instant = verifier.check_headers(headers)
-        clock.now += 1e6
+        text = repr(verifier.check_headers(headers))
 
-        assert instant == 1_713_277_889 + 12.5
-        verifier.verify(BODY, headers, received_at=instant)
+        assert text == f"<CheckedHeaders timestamp={now}>"
 
-    def test_it_returns_what_it_was_given(self, verifier, headers_for, now):
+    def test_it_belongs_to_its_verifier(self, verifier, make_verifier, headers_for):
+        checked = make_verifier().check_headers(headers_for(BODY))
+
+        with pytest.raises(ConfigurationError, match="by another Verifier"):
+            verifier.verify(BODY, checked)
+        with (
+            pytest.raises(ConfigurationError, match="by another Verifier"),
+            verifier.receive(BODY, checked),
+        ):
+            pytest.fail("the block must not run")
+
+    def test_received_at_beside_it_is_refused(self, verifier, headers_for, now):
+        for options in ({}, {"received_at": now}):
+            checked = verifier.check_headers(headers_for(BODY), **options)
+
+            with pytest.raises(ConfigurationError, match="received_at belongs to"):
+                verifier.verify(BODY, checked, received_at=now)
+
+    def test_a_body_that_trickles_in_may_take_thirty_seconds_past_the_window(
+        self, verifier, headers_for, clock, now, records
+    ):
+        clock.now = now + 299.0
+        checked = verifier.check_headers(headers_for(BODY))
+
+        clock.now = now + 329.999
+        verifier.verify(BODY, checked)
+        clock.now = now + 330.0
+        with pytest.raises(TimestampError) as caught:
+            verifier.verify(BODY, checked)
+
+        assert caught.value.http_status == 401
+        assert caught.value.age == 330
+        assert records[-1].port_code == "timestamp_too_old"
+
+    def test_a_second_copy_cannot_outlive_the_claim_of_the_first(
+        self, make_verifier, headers_for, clock, now
+    ):
+        store = MemoryReplayStore(single_process=True, clock=clock)
+        verifier = make_verifier(replay_store=store)
+        headers = headers_for(BODY)
+        late = verifier.check_headers(headers)
+        verifier.verify(BODY, headers)
+
+        for waited in range(400):
+            clock.now = now + waited
+            with pytest.raises((DuplicateDeliveryError, TimestampError)):
+                verifier.verify(BODY, late)
+
+    @pytest.mark.parametrize("answer", [NAN, "now"])
+    def test_a_clock_that_breaks_meanwhile_is_refused(
+        self, make_verifier, headers_for, now, answer
+    ):
+        answers = iter([now, answer])
+        verifier = make_verifier(clock=answers.__next__)
+        checked = verifier.check_headers(headers_for(BODY))
+
+        with pytest.raises(ConfigurationError, match=r"^clock must be"):
+            verifier.verify(BODY, checked)
+
+    def test_with_a_time_of_the_callers_the_clock_is_not_asked(
+        self, make_verifier, headers_for, now
+    ):
+        verifier = make_verifier(clock=lambda: pytest.fail("asked"))
         aware = datetime.fromtimestamp(now, UTC)
 
-        assert verifier.check_headers(headers_for(BODY), received_at=aware) == now
-        assert type(verifier.check_headers(headers_for(BODY), received_at=now)) is float
+        for received_at in (now, aware):
+            checked = verifier.check_headers(headers_for(BODY), received_at=received_at)
+            verifier.verify(BODY, checked)
+
+    def test_with_a_time_of_the_callers_the_mark_lasts_for_the_window(
+        self, make_verifier, headers_for, now
+    ):
+        store = Mock()
+        store.claim.return_value, store.commit.return_value = "claimed", True
+        verifier = make_verifier(replay_store=store)
+        checked = verifier.check_headers(headers_for(BODY), received_at=now + 200)
+
+        verifier.verify(BODY, checked)
+
+        assert store.commit.call_args.args[2] == 300 + 60 + 60
 
     @pytest.mark.parametrize(
         ("changes", "error"),
@@ -498,12 +619,13 @@ class TestConstruction:
             ("max_age", [NAN, INFINITE, -INFINITE, -1, True, None, "300", 1e11]),
             ("max_future", [NAN, INFINITE, -INFINITE, -1, False, None, "60"]),
             ("replay_lease", [NAN, INFINITE, -1, 0, 0.0, True, None]),
+            ("replay_ttl", [NAN, INFINITE, -1, True, "300"]),
             ("max_body_bytes", [NAN, INFINITE, -1, 0, True, 1.5, None]),
             ("agent_max_bytes", [NAN, INFINITE, -1, 0, True, 1.5, None]),
             ("agent", [0, 1, None, "yes"]),
             ("replay_fail_open", [0, 1, None, "yes"]),
             ("replay_scope", [None, b"scope", 5, "\ud800"]),
-            ("clock", [None, 5, coroutine_function]),
+            ("clock", [5, "time", coroutine_function]),
             ("on_verified", [5, "print", coroutine_function]),
             ("on_rejected", [5, "print", coroutine_function]),
         ],
@@ -512,6 +634,26 @@ class TestConstruction:
         for value in values:
             with pytest.raises(ConfigurationError, match=rf"^{option} must be "):
                 Verifier(secret, **{option: value})
+
+    @pytest.mark.parametrize("option", ["max_age", "max_future"])
+    def test_a_window_is_at_most_seven_days(self, secret, option):
+        Verifier(secret, **{option: 7 * 86_400})
+
+        with pytest.raises(ConfigurationError) as caught:
+            Verifier(secret, **{option: 7 * 86_400 + 1})
+
+        assert str(caught.value) == (
+            f"{option} must be at most 604800 seconds; to accept an older delivery, "
+            "pass received_at"
+        )
+
+    def test_a_mark_may_last_longer_than_a_window(self, secret):
+        Verifier(secret, replay_ttl=30 * 86_400)
+
+    def test_the_repr_of_one_that_is_half_built_shows_nothing(self):
+        verifier = Verifier.__new__(Verifier)
+
+        assert repr(verifier) == "<Verifier that could not be built>"
 
     def test_zero_is_a_window(self, secret):
         Verifier(secret, max_age=0, max_future=0)
@@ -575,6 +717,7 @@ class TestFromEnv:
     def _environment(self, monkeypatch, secret):
         monkeypatch.setenv("PORT_CLIENT_SECRET", secret)
         monkeypatch.delenv("PORT_CLIENT_SECRET_PREVIOUS", raising=False)
+        monkeypatch.delenv("PORT_CLIENT_SECRET_FILE", raising=False)
 
     def test_the_secret_is_read_from_the_environment(self, clock, headers_for):
         Verifier.from_env(clock=clock).verify(BODY, headers_for(BODY))
@@ -623,11 +766,181 @@ class TestFromEnv:
         ):
             Verifier.from_env()
 
+    def test_the_secret_may_be_in_a_file(
+        self, monkeypatch, tmp_path, secret, clock, headers_for
+    ):
+        file = tmp_path / "secret"
+        file.write_bytes(secret.encode() + b"\n")
+        monkeypatch.delenv("PORT_CLIENT_SECRET")
+        monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", str(file))
+        verifier = Verifier.from_env(clock=clock)
+
+        assert verifier.verify(BODY, headers_for(BODY)).payload == BODY
+        with pytest.raises(SignatureMismatchError) as caught:
+            verifier.verify(b"", headers_for(BODY))
+
+        assert caught.value.secret_source == "PORT_CLIENT_SECRET_FILE"
+
+    def test_a_mismatch_names_the_variable(self, monkeypatch, clock, headers_for):
+        monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", "old,older")
+
+        with pytest.raises(SignatureMismatchError) as caught:
+            Verifier.from_env(clock=clock).verify(b"", headers_for(BODY))
+
+        error = caught.value
+        assert (error.secret_source, error.secrets_tried) == ("PORT_CLIENT_SECRET", 3)
+
     def test_too_many_previous_secrets_are_refused(self, monkeypatch):
         monkeypatch.setenv("PORT_CLIENT_SECRET_PREVIOUS", ",".join("abcdefghi"))
 
         with pytest.raises(ConfigurationError, match="more than 8"):
             Verifier.from_env()
+
+
+class TestSourceOfTheSecret:
+    def test_an_argument_is_told_from_the_environment(
+        self, make_verifier, headers_for, records
+    ):
+        verifier = make_verifier(previous_secrets=["old"])
+
+        with pytest.raises(SignatureMismatchError) as caught:
+            verifier.verify(b"", headers_for(BODY))
+
+        error = caught.value
+        assert (error.secret_source, error.secrets_tried) == ("an argument", 2)
+        (record,) = records
+        assert record.port_secret_source == "an argument"
+        assert record.port_secrets_tried == 2
+        assert "(2 secrets from an argument tried)" in record.getMessage()
+
+    def test_the_function_takes_an_argument(self, secret, headers_for, now):
+        with pytest.raises(SignatureMismatchError) as caught:
+            verify(b"", headers_for(BODY), secret, received_at=now)
+
+        assert caught.value.secret_source == "an argument"
+
+
+class TestWeakSecrets:
+    @pytest.fixture(autouse=True)
+    def _forget(self, monkeypatch):
+        monkeypatch.setattr(_verifier, "_weak_seen", set())
+
+    def test_a_short_secret_is_logged_once_for_a_process_and_a_secret(self, records):
+        for _ in range(3):
+            Verifier("fifteen-bytes-1")
+            Verifier("sixteen-bytes-12", previous_secrets=["fifteen-bytes-2"])
+
+        assert [record.port_event for record in records] == ["weak_secret"] * 2
+        assert {record.levelno for record in records} == {logging.WARNING}
+        assert "fifteen" not in str([vars(record) for record in records])
+
+    def test_the_length_counts_bytes(self, records):
+        Verifier("é" * 8)
+
+        assert records == []
+
+    def test_the_functions_log_it_too(self, records):
+        verify(BODY, sign(BODY, "weak"), "weak")
+
+        assert records[0].port_event == "weak_secret"
+
+
+class TestFrozenTime:
+    """With `clock=None` the time is looked up at each call."""
+
+    BUILT = Verifier("a-made-up-secret")  # before the time is frozen
+
+    def check(self, at):
+        headers = sign(BODY, "a-made-up-secret")
+        assert headers["x-port-timestamp"] == str(at)
+        verify(BODY, headers, "a-made-up-secret")
+        assert self.BUILT.verify(BODY, headers).timestamp.timestamp() == at
+        self.BUILT.verify(BODY, self.BUILT.check_headers(headers))
+        return headers
+
+    def test_with_a_patch(self):
+        with patch.object(time, "time", lambda: 1_713_277_889.5):
+            headers = self.check(1_713_277_889)
+
+        with pytest.raises(TimestampError):
+            self.BUILT.verify(BODY, headers)
+
+    def test_with_freezegun(self):
+        with freezegun.freeze_time("2024-04-16T14:31:29Z") as frozen:
+            headers = self.check(1_713_277_889)
+            frozen.tick(301)
+            with pytest.raises(TimestampError):
+                self.BUILT.verify(BODY, headers)
+
+    def test_with_time_machine(self):
+        with time_machine.travel(1_713_277_889, tick=False) as traveller:
+            headers = self.check(1_713_277_889)
+            traveller.shift(301)
+            with pytest.raises(TimestampError):
+                self.BUILT.verify(BODY, headers)
+
+
+class TestSelfCheck:
+    async def test_a_verifier_without_a_store_has_a_clock_to_check(self, verifier):
+        verifier.self_check()
+        await verifier.aself_check()
+
+    @pytest.mark.parametrize("time_of_day", [0, 1_577_836_800, 4_102_444_800, 1e10])
+    async def test_a_clock_that_is_not_set_is_refused(self, make_verifier, time_of_day):
+        verifier = make_verifier(clock=lambda: time_of_day)
+
+        with pytest.raises(ConfigurationError, match="The clock is not set"):
+            verifier.self_check()
+        with pytest.raises(ConfigurationError, match="The clock is not set"):
+            await verifier.aself_check()
+
+    async def test_the_store_must_answer(self, make_verifier):
+        store = Mock()
+        store.claim.return_value, store.release.return_value = "claimed", True
+        verifier = make_verifier(replay_store=store)
+
+        verifier.self_check()
+        await verifier.aself_check()
+
+        steps = [call[0] for call in store.method_calls]
+        assert steps == ["claim", "release"] * 2
+        keys = {call.args[0] for call in store.method_calls}
+        assert len(keys) == 2  # random, so that no delivery's key is touched
+
+    @pytest.mark.parametrize("fail_open", [False, True])
+    async def test_a_store_that_fails_is_named(
+        self, make_verifier, fail_open, records
+    ):
+        store = Mock()
+        store.claim.side_effect = OSError("redis://:password@host")
+        verifier = make_verifier(replay_store=store, replay_fail_open=fail_open)
+
+        with pytest.raises(ReplayStoreError, match="failed to claim") as caught:
+            verifier.self_check()
+        with pytest.raises(ReplayStoreError, match="failed to claim"):
+            await verifier.aself_check()
+
+        assert "password" not in str(caught.value)
+        assert records == []
+
+    async def test_an_asynchronous_store_needs_the_asynchronous_check(
+        self, make_verifier
+    ):
+        class Store:
+            async def claim(self, *_):
+                return "claimed"
+
+            async def commit(self, *_):
+                return True
+
+            async def release(self, *_):
+                return True
+
+        verifier = make_verifier(replay_store=Store())
+
+        with pytest.raises(ConfigurationError, match="use aself_check"):
+            verifier.self_check()
+        await verifier.aself_check()
 
 
 class TestAgent:
@@ -694,10 +1007,32 @@ class TestAgent:
         with pytest.raises(SignatureMismatchError):
             agent.verify(body, headers_for(b"something else"))
 
-    def test_a_document_that_is_not_strict_is_never_tried(self, agent, headers_for):
-        # Its white space could be removed, and the signature would match.
+    @pytest.mark.parametrize(
+        ("body", "signed"),
+        [
+            (b"[NaN, 1]", b"[NaN,1]"),
+            (b'{"a":1, "a":2}', b'{"a":1,"a":2}'),
+            (b"\xef\xbb\xbf{ }", b"\xef\xbb\xbf{}"),
+            (b"[" * 65 + b" " + b"]" * 65, b"[" * 65 + b"]" * 65),
+            (b"no pe", b"nope"),
+            (b"\xff ", b"\xff"),
+            (b" ", b""),
+        ],
+    )
+    def test_what_it_signed_and_is_not_strict_json_is_a_payload_error(
+        self, agent, headers_for, records, body, signed
+    ):
+        with pytest.raises(PayloadError) as caught:
+            agent.verify(body, headers_for(signed))
+
+        assert caught.value.http_status == 422
+        assert [record.port_code for record in records] == ["invalid_payload"]
+
+    def test_a_forger_cannot_make_us_parse(self, agent, headers_for, monkeypatch):
+        monkeypatch.setattr(_json, "require_json", lambda _: pytest.fail("parsed"))
+
         with pytest.raises(SignatureMismatchError):
-            agent.verify(b'{"a":1, "a":2}', headers_for(b'{"a":1,"a":2}'))
+            agent.verify(b'{"a": 1}', headers_for(b'{"a":2}'))
 
     def test_a_body_over_the_agents_limit_is_not_parsed(
         self, make_verifier, headers_for
@@ -729,9 +1064,8 @@ class TestAgent:
     def test_nothing_is_parsed_before_headers_and_window_passed(
         self, agent, headers_for, monkeypatch, changes, error
     ):
-        from port_webhook import canonical
-
-        monkeypatch.setattr(canonical, "compact", lambda _: pytest.fail("parsed"))
+        for name in ("strip_white_space", "require_json"):
+            monkeypatch.setattr(_json, name, lambda _: pytest.fail("parsed"))
 
         with pytest.raises(error):
             agent.verify(b'{"a": 1}', {**headers_for(b'{"a":1}'), **changes})
@@ -739,9 +1073,8 @@ class TestAgent:
     def test_nothing_is_parsed_if_the_raw_bytes_match(
         self, agent, headers_for, monkeypatch
     ):
-        from port_webhook import canonical
-
-        monkeypatch.setattr(canonical, "compact", lambda _: pytest.fail("parsed"))
+        for name in ("strip_white_space", "require_json"):
+            monkeypatch.setattr(_json, name, lambda _: pytest.fail("parsed"))
 
         agent.verify(b'{"a": 1}', headers_for(b'{"a": 1}'))
 
@@ -876,6 +1209,47 @@ class TestRecords:
 
         assert records == []
 
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (DuplicateDeliveryError(), "not run again (duplicate_delivery)"),
+            (UnreadableBodyError("It."), "refused (unreadable_body)"),
+        ],
+    )
+    def test_a_duplicate_is_not_run_again_and_all_else_is_refused(
+        self, verifier, records, error, words
+    ):
+        verifier.reject(error)
+
+        assert records[0].getMessage() == f"Port delivery {words}: {error}"
+        assert records[0].levelno == logging.WARNING
+
+    def test_a_record_that_no_handler_takes_is_not_formatted(self, verifier, records):
+        class Unprintable(UnreadableBodyError):
+            def __str__(self):
+                pytest.fail("formatted")
+
+        logging.getLogger("port_webhook").setLevel(logging.ERROR)
+
+        verifier.reject(Unprintable("It."))
+
+        assert records == []
+
+    def test_reject_cleans_the_error_before_a_hook_sees_it(self, make_verifier):
+        seen: list[object] = []
+
+        def look(error):
+            seen.extend((error.__traceback__, error.__cause__, error.__context__))
+
+        verifier = make_verifier(on_rejected=look)
+        with pytest.raises(UnreadableBodyError) as caught:
+            port_webhook._arguments.read_body("\ud800", 9)
+        assert caught.value.__context__ is not None
+
+        verifier.reject(caught.value)
+
+        assert seen == [None, None, None]
+
     def test_an_adapter_records_its_own_errors(self, make_verifier, records):
         seen: list[object] = []
         error = UnreadableBodyError("The body was truncated.")
@@ -936,6 +1310,7 @@ class Number(float):
         "agent_max_bytes",
         "replay_scope",
         "replay_lease",
+        "replay_ttl",
         "replay_fail_open",
         "clock",
         "on_verified",

@@ -12,10 +12,10 @@ from port_webhook.decryption import (
     decrypt_properties,
     decrypt_secret,
 )
-from port_webhook.exceptions import ConfigurationError, PayloadError
 from port_webhook.models import (
     ActionInvocation,
     ActionPayload,
+    AnyInvocation,
     CatalogEvent,
     Change,
     ChangelogMessage,
@@ -23,6 +23,7 @@ from port_webhook.models import (
     Entity,
     EventContext,
     Invocation,
+    PortContext,
     Resource,
     Run,
     RunContext,
@@ -85,22 +86,106 @@ def a_typed_dict_types_the_properties(
 def subclasses_type_them_too(mine: Mine[VmInputs], vm: VmInvocation) -> None:
     assert_type(mine.properties, VmInputs)
     assert_type(vm.properties, VmInputs)
-    # Of a class that is named in brackets, `from_dict` does not see them at run time.
     assert_type(VmInvocation.from_dict({}), VmInvocation)
 
 
-def load_gives_the_model_or_an_error(data: bytes) -> None:
+def load_gives_the_model(data: bytes) -> None:
+    assert_type(load(ActionInvocation[VmInputs], data), ActionInvocation[VmInputs])
+    assert_type(load(ActionInvocation, data), ActionInvocation[dict[str, Any]])
+    assert_type(load(VmInputs, data, validate=True), VmInputs)
     assert_type(
-        load(ActionInvocation[VmInputs], data),
-        ActionInvocation[VmInputs] | PayloadError | ConfigurationError,
+        load(ActionInvocation[VmInputs] | TriggerData, data),
+        ActionInvocation[VmInputs] | TriggerData[dict[str, Any]],
     )
+    assert_type(load(list[ChangelogMessage], data), list[ChangelogMessage])
+    assert_type(load(User | None, data), User | None)
 
 
 def parse_gives_the_model(delivery: Delivery) -> None:
     assert_type(delivery.parse(ActionInvocation[VmInputs]), ActionInvocation[VmInputs])
-    assert_type(delivery.parse(ChangelogMessage), ChangelogMessage)
+    assert_type(delivery.parse(ActionInvocation), ActionInvocation[dict[str, Any]])
+    assert_type(delivery.parse(ChangelogMessage, validate=True), ChangelogMessage)
     assert_type(delivery.parse(VmInputs), VmInputs)
     assert_type(delivery.parse(list[VmInputs]), list[VmInputs])
+    assert_type(
+        delivery.parse(TriggerData[VmInputs] | CustomPayload[VmInputs]),
+        TriggerData[VmInputs] | CustomPayload[VmInputs],
+    )
+
+
+def brackets_have_class_methods(vm: ActionInvocation[VmInputs]) -> None:
+    assert_type(ActionInvocation[VmInputs].from_dict({}), ActionInvocation[VmInputs])
+    assert_type(TriggerData[VmInputs].from_dict({}).inputs, VmInputs | None)
+    assert_type(vm.validate(), None)
+
+
+def every_message_fits_the_protocol(
+    action: ActionInvocation,
+    vm: ActionInvocation[VmInputs],
+    data: TriggerData,
+    event: CatalogEvent,
+    message: ChangelogMessage,
+    node: WorkflowNodeRun,
+    custom: CustomPayload,
+    either: AnyInvocation,
+) -> list[Invocation]:
+    return [action, vm, data, event, message, node, custom, either]
+
+
+def the_protocol_is_typed(invocation: Invocation) -> None:
+    assert_type(invocation.run_id, str | None)
+    assert_type(invocation.action_identifier, str | None)
+    assert_type(invocation.operation, str | None)
+    assert_type(invocation.blueprint, str | None)
+    assert_type(invocation.entity_identifier, str | None)
+    assert_type(invocation.entity, Entity | None)
+    assert_type(invocation.inputs, Any)
+    assert_type(invocation.user_email, str | None)
+    assert_type(invocation.organization_id, str | None)
+    assert_type(invocation.before, Entity | Run | Resource | None)
+    assert_type(invocation.after, Entity | Run | Resource | None)
+
+
+def the_accessors_of_any_message_are_typed(invocation: AnyInvocation) -> None:
+    assert_type(invocation.run_id, str | None)
+    assert_type(invocation.action_identifier, str | None)
+    assert_type(invocation.operation, str | None)
+    assert_type(invocation.blueprint, str | None)
+    assert_type(invocation.entity_identifier, str | None)
+    assert_type(invocation.entity, Entity | None)
+    assert_type(invocation.inputs, dict[str, Any] | None)
+    assert_type(invocation.user_email, str | None)
+    assert_type(invocation.organization_id, str | None)
+    assert_type(invocation.before, Entity | Run | Resource | None)
+    assert_type(invocation.after, Entity | Run | Resource | None)
+
+
+def the_accessors_of_each_model_are_typed(
+    action: ActionInvocation[VmInputs],
+    data: TriggerData[VmInputs],
+    custom: CustomPayload[VmInputs],
+    node: WorkflowNodeRun[VmInputs],
+    event: CatalogEvent,
+    message: ChangelogMessage,
+) -> None:
+    assert_type(action.inputs, VmInputs | None)
+    assert_type(data.inputs, VmInputs | None)
+    assert_type(custom.inputs, VmInputs | None)
+    assert_type(custom.port_context, PortContext | None)
+    assert_type(node.inputs, VmInputs | None)
+    assert_type(event.inputs, dict[str, Any] | None)
+    assert_type(message.inputs, dict[str, Any] | None)
+    for each in (action, data, custom, node, event, message):
+        assert_type(each.run_id, str | None)
+        assert_type(each.action_identifier, str | None)
+        assert_type(each.operation, str | None)
+        assert_type(each.blueprint, str | None)
+        assert_type(each.entity_identifier, str | None)
+        assert_type(each.entity, Entity | None)
+        assert_type(each.user_email, str | None)
+        assert_type(each.organization_id, str | None)
+        assert_type(each.before, Entity | Run | Resource | None)
+        assert_type(each.after, Entity | Run | Resource | None)
 
 
 def invocation_gives_the_union(delivery: Delivery) -> str:
@@ -111,7 +196,8 @@ def invocation_gives_the_union(delivery: Delivery) -> str:
         | TriggerData[dict[str, Any]]
         | CatalogEvent
         | ChangelogMessage
-        | CustomPayload,
+        | WorkflowNodeRun[dict[str, Any]]
+        | CustomPayload[dict[str, Any]],
     )
     match invocation:
         case ActionInvocation():
@@ -133,7 +219,7 @@ def invocation_gives_the_union(delivery: Delivery) -> str:
     return ""
 
 
-def matching_without_the_node_run_is_exhaustive_too(invocation: Invocation) -> int:
+def matching_without_the_node_run_is_exhaustive_too(invocation: AnyInvocation) -> int:
     match invocation:
         case ActionInvocation() | TriggerData():
             return 1
@@ -159,12 +245,12 @@ def both_sides_of_a_change(event: CatalogEvent) -> None:
 
 
 def models_are_read_only(invocation: ActionInvocation) -> None:
-    invocation.action = "x"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # the point
+    invocation.action = "x"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]  # the point
     ActionInvocation(action="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
 
 
 def decryption_is_typed(
-    key: RSAPrivateKey, invocation: Invocation, *, as_json: bool
+    key: RSAPrivateKey, invocation: AnyInvocation, *, as_json: bool
 ) -> None:
     assert_type(decrypt_secret("", ""), str)
     assert_type(decrypt_secret("", b"", as_json=True), Any)

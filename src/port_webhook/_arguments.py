@@ -17,6 +17,7 @@ from port_webhook.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ENV_SECRET",
     "is_instance",
     "read_body",
+    "read_clock",
     "read_env",
     "read_instant",
     "read_secret",
@@ -258,6 +260,19 @@ def read_instant(value: object, label: str) -> float:
             f"{label} must be finite and in seconds, not milliseconds"
         )
     return float(number)
+
+
+def read_clock(clock: Callable[[], object]) -> float:
+    """Return the time that a caller's *clock* says, in seconds.
+
+    Raises:
+        ConfigurationError: It raised, or said something else.
+    """
+    try:
+        now = clock()
+    except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
+        raise ConfigurationError(f"clock raised {type(error).__name__}")
+    return read_instant(now, "clock")
 
 
 def _to_number(value: object) -> float | None:

@@ -76,6 +76,7 @@ class Delivery:
         self._scope = scope
         self._owner = owner
 
+    @boundary
     def __repr__(self) -> str:
         """Show what may be shown: the payload is not."""
         return (
@@ -83,17 +84,14 @@ class Delivery:
             f"secret_index={self.secret_index} bytes={len(self.payload)}>"
         )
 
+    @boundary
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle what `to_json` hands over."""
-        return type(self), (
-            self.payload,
-            self._stamp,
-            self.secret_index,
-            self.via,
-            self._scope,
-        )
+        fields = self.payload, self._stamp, self.secret_index, self.via, self._scope
+        return _restore, (type(self), *fields)
 
     @classmethod
+    @boundary
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Tell what to write where FastAPI takes a delivery for a body or a query."""
         try:
@@ -106,6 +104,7 @@ class Delivery:
                 "Annotated[Delivery, Depends(PortWebhook(verifier))]"
             )
 
+    @boundary
     def verified_by(self, verifier: object) -> bool:
         """Tell whether *verifier* verified this delivery.
 
@@ -263,6 +262,12 @@ class Delivery:
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )
+
+
+@boundary
+def _restore(cls: type[Delivery], *fields: Any) -> Delivery:
+    """Make the copy of a delivery, or what was pickled."""
+    return cls(*fields)
 
 
 def _read_fields(text: str | bytes) -> tuple[bytes, bytes, int, Via, str]:

@@ -86,6 +86,8 @@ class _BaseReception:
     def _end(self, error: BaseException | None) -> bool:
         """Decide between commit and release, and record a payload that failed."""
         if isinstance(error, PayloadError):
+            if error.run_id is None and self._delivery is not None:
+                error.run_id = self._delivery.run_id
             # Not cleaned: its traceback is that of the caller's own block.
             self._record(error)
         if self.status is None:

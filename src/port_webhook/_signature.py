@@ -100,7 +100,7 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
             pairs = pairs.items()
         for raw_name, value in pairs or ():  # None: a Lambda event without headers
             # A subclass of either may answer anything when it is asked for its length.
-            if len(raw_name) != _NAME_LENGTH and type(raw_name) in _PLAIN:
+            if type(raw_name) in _PLAIN and len(raw_name) != _NAME_LENGTH:
                 continue
             name = raw_name.lower() if type(raw_name) is str else _fold(raw_name)
             if name == TIMESTAMP_HEADER and text is None:

@@ -7,7 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook import _log
-from port_webhook._arguments import read_secrets, require_function, require_seconds
+from port_webhook._arguments import (
+    read_clock,
+    read_secrets,
+    require_function,
+    require_seconds,
+)
 from port_webhook._secrets import set_source
 from port_webhook._tracebacks import boundary
 from port_webhook._verifier import Verifier
@@ -59,11 +64,10 @@ class VerifierSource:
             raise ConfigurationError(f"fetch returns {' and '.join(sorted(taken))}")
         self._fetch = fetch
         self._options = options
-        self._clock = options.get("clock") or time.monotonic
         self._lock = threading.Lock()
-        self._fetched_at = self._clock()
         self._fingerprint = 0
         self._verifier = self._refresh(None)
+        self._fetched_at = self._now()
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -72,11 +76,11 @@ class VerifierSource:
     @boundary
     def __call__(self, _request: object = None) -> Verifier:
         """Return the verifier of the current secret, whatever the request."""
-        age = self._clock() - self._fetched_at
-        # A clock that went back, or is NaN, makes a secret count as old.
+        age = self._now() - self._fetched_at
+        # A clock that went back makes a secret count as old.
         if not 0 <= age < self._every and self._lock.acquire(blocking=False):
             try:
-                self._fetched_at = self._clock()
+                self._fetched_at = self._now()
                 self._verifier = self._refresh(self._verifier)
             except PortWebhookError as error:
                 _log.write(
@@ -88,6 +92,10 @@ class VerifierSource:
             finally:
                 self._lock.release()
         return self._verifier
+
+    def _now(self) -> float:
+        clock = self._options.get("clock")
+        return time.monotonic() if clock is None else read_clock(clock)
 
     def _refresh(self, last: Verifier | None) -> Verifier:
         """Fetch, and build a verifier unless the secrets are those of *last*."""

@@ -8,7 +8,8 @@ cleaned here, in one place:
   without the exceptions from inside that led to it: a `UnicodeDecodeError` holds the
   bytes, a `JSONDecodeError` the document.
 - Any other exception (a view's, a hook's, a worker's abort signal) keeps its
-  traceback, but the locals of this library's finished frames are cleared.
+  traceback, but the locals of this library's finished frames are cleared, and those
+  of the libraries that these hand a payload or a secret to.
 
 `boundary` decorates an entry point. A hot path has the same in its own body, which
 costs nothing until something is raised: it deletes what it was given, since its frame
@@ -19,6 +20,7 @@ inside these lines.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-__all__ = ["boundary", "clean"]
+__all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
+# What this library calls with payloads and secrets.
+_CALLED = {*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"}
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 
@@ -85,6 +89,11 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return guarded
+
+
+def inner(function: Callable[P, T]) -> Callable[P, T]:
+    """Return what `boundary` decorated, for callers behind a boundary of their own."""
+    return cast("Any", function).__wrapped__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -149,14 +158,25 @@ def _is_handled(error: BaseException, stack: set[int]) -> bool:
 
 
 def _is_ours(trace: TracebackType) -> bool:
+    return _library_of(trace) == _PACKAGE
+
+
+def _library_of(trace: TracebackType) -> str:
     name: object = trace.tb_frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] == _PACKAGE
+    if not isinstance(name, str):
+        return ""
+    # The module of a named tuple's constructor is called after the tuple.
+    return "typing" if name.startswith("namedtuple_") else name.partition(".")[0]
 
 
 def _clear_frames(trace: TracebackType | None) -> None:
-    """Clear the locals of this library's finished frames."""
+    """Clear the locals of finished frames: ours, and what these call themselves."""
+    clearing = False
     while trace is not None:
-        if _is_ours(trace):
+        library = _library_of(trace)
+        # A user's own frame, such as a view's, ends it until ours come again.
+        clearing = library == _PACKAGE or (clearing and library in _CALLED)
+        if clearing:
             # It refuses for a frame that still runs, which is a boundary itself.
             with suppress(RuntimeError):
                 trace.tb_frame.clear()

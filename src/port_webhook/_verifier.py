@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, final
 from port_webhook import _log
 from port_webhook._arguments import (
     read_body,
+    read_clock,
     read_env,
     read_instant,
     read_secret,
@@ -112,6 +113,7 @@ class CheckedHeaders:
         self.owner = owner
         self.received_at = received_at
 
+    @boundary
     def __repr__(self) -> str:
         """Show the timestamp, not the signatures."""
         return f"<CheckedHeaders timestamp={self.stamp.decode()}>"
@@ -323,17 +325,15 @@ class Verifier:
             TimestampError: The timestamp lies outside the window.
             ConfigurationError: *received_at* is not valid.
         """
-        signed = None
         try:
             now = self._now(received_at)
             signed = read_headers(headers)
             check_window(signed[1], now, self._max_age, self._max_future)
+            return CheckedHeaders(signed, self, received_at=received_at is not None)
         except BaseException as error:
-            del headers
-            signed = None
+            headers, signed = (), None
             self._leave(error)
             raise
-        return CheckedHeaders(signed, self, received_at=received_at is not None)
 
     def verify(
         self,
@@ -369,7 +369,6 @@ class Verifier:
             ConfigurationError: *received_at* is not valid, or the store is
                 asynchronous.
         """
-        delivery = None
         try:
             if self._replay is None:
                 delivery = self._judge(body, headers, received_at)
@@ -382,12 +381,11 @@ class Verifier:
                 or get_logger().isEnabledFor(DEBUG)
             ):
                 self._accept(delivery)
+            return delivery
         except BaseException as error:
-            del body, headers
-            delivery = None
+            body, headers, delivery = b"", (), None
             self._leave(error)
             raise
-        return delivery
 
     async def averify(
         self,
@@ -397,7 +395,6 @@ class Verifier:
         received_at: float | datetime | None = None,
     ) -> Delivery:
         """Do what `verify` does, and await the replay store."""
-        delivery = None
         try:
             delivery, claim = self._open(body, headers, received_at)
             if claim is not None:
@@ -405,12 +402,11 @@ class Verifier:
                     await claim.atake()
                     await claim.afinish(commit=True)
             self._accept(delivery)
+            return delivery
         except BaseException as error:
-            del body, headers
-            delivery = None
+            body, headers, delivery = b"", (), None
             self._leave(error)
             raise
-        return delivery
 
     @boundary
     def receive(
@@ -682,13 +678,7 @@ class Verifier:
         """Return the instant to compare with, from the caller or from the clock."""
         if received_at is not None:
             return read_instant(received_at, "received_at")
-        if self._clock is None:
-            return time.time()
-        try:
-            now = self._clock()
-        except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
-            raise ConfigurationError(f"clock raised {type(error).__name__}")
-        return read_instant(now, "clock")
+        return time.time() if self._clock is None else read_clock(self._clock)
 
     def _check_clock(self) -> None:
         if not _EARLIEST < self._now(None) < _LATEST:

@@ -46,8 +46,7 @@ from port_webhook.models import (
     WorkflowNodeRun,
     check_model,
 )
-from port_webhook.models._foreign import check_inputs
-from port_webhook.models._shapes import Message, inputs_as
+from port_webhook.models._reading import check_inputs, read_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,12 +55,12 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from port_webhook.models import AnyInvocation
+    from port_webhook.models._shapes import Message
 
 __all__ = ["AsyncDispatcher", "AsyncReporter", "Dispatcher", "Reporter"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-ArgT_contra = TypeVar("ArgT_contra", contravariant=True)
 ReportT = TypeVar("ReportT")
 Unknown = Literal["fail", "ignore"]
 
@@ -101,17 +100,13 @@ class AsyncReporter(Protocol):
         ...
 
 
-class Decorator(Protocol[ArgT_contra]):
+class Decorator(Protocol[T]):
     """Registers a handler and returns it; the handler may take the run, too."""
 
     @overload
-    def __call__(
-        self, handler: Callable[[ArgT_contra], R], /
-    ) -> Callable[[ArgT_contra], R]: ...
+    def __call__(self, handler: Callable[[T], R], /) -> Callable[[T], R]: ...
     @overload
-    def __call__(
-        self, handler: Callable[[ArgT_contra, Any], R], /
-    ) -> Callable[[ArgT_contra, Any], R]: ...
+    def __call__(self, handler: Callable[[T, Any], R], /) -> Callable[[T, Any], R]: ...
 
 
 class _Key(NamedTuple):
@@ -141,11 +136,11 @@ class _Handlers(Generic[ReportT]):
         self, *, report: ReportT | None = None, unknown: Unknown = "fail"
     ) -> None:
         if report is not None and not callable(getattr(report, "report", None)):
-            msg = "report must be a client with a method report(delivery)"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                "report must be a client with a method report(delivery)"
+            )
         if unknown not in ("fail", "ignore"):
-            msg = 'unknown must be "fail" or "ignore"'
-            raise ConfigurationError(msg)
+            raise ConfigurationError('unknown must be "fail" or "ignore"')
         self._report = report
         self._unknown = unknown
         self._handlers: dict[_Key, _Handler] = {}
@@ -226,7 +221,7 @@ class _Handlers(Generic[ReportT]):
     def default(self, *, inputs: TypeForm[T]) -> Decorator[T]: ...
     @boundary
     def default(
-        self, handler: Any = None, /, *, model: Any = None, inputs: Any = None
+        self, handler: Any = None, *, model: Any = None, inputs: Any = None
     ) -> Any:
         """Register the handler of every delivery that no other is for.
 
@@ -238,8 +233,7 @@ class _Handlers(Generic[ReportT]):
 
     def _register(self, key: _Key, model: Any, inputs: Any) -> Callable[[Any], Any]:
         if model is not None and inputs is not None:
-            msg = "A handler takes a model or inputs, not both"
-            raise ConfigurationError(msg)
+            raise ConfigurationError("A handler takes a model or inputs, not both")
         if model is not None:
             check_model(model)
         if inputs is not None:
@@ -250,8 +244,9 @@ class _Handlers(Generic[ReportT]):
             takes_run = self._check_handler(handler)
             if key in self._handlers:
                 name = _name(self._handlers[key].call)
-                msg = f"{name} is already the handler for the same deliveries"
-                raise ConfigurationError(msg)
+                raise ConfigurationError(
+                    f"{name} is already the handler for the same deliveries"
+                )
             self._handlers[key] = _Handler(handler, model, inputs, takes_run)
             return handler
 
@@ -260,8 +255,9 @@ class _Handlers(Generic[ReportT]):
     def _check_handler(self, handler: Any) -> bool:
         """Check that *handler* can be called here; tell whether it takes the run."""
         if not callable(handler) or isinstance(handler, type):
-            msg = f"A handler is a function, not {type(handler).__name__}"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                f"A handler is a function, not {type(handler).__name__}"
+            )
         is_async = _is_async(handler)
         count = _count_parameters(handler)
         problem = None
@@ -274,8 +270,7 @@ class _Handlers(Generic[ReportT]):
         elif count == 2 and self._is_async and not is_async:  # noqa: PLR2004  # the same
             problem = "takes the run, whose methods only a coroutine function can await"
         if problem is not None:
-            msg = f"{_name(handler)} {problem}"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(f"{_name(handler)} {problem}")
         return count == 2  # noqa: PLR2004  # the same
 
     def _choose(self, invocation: AnyInvocation) -> _Handler | None:
@@ -310,7 +305,7 @@ class _Handlers(Generic[ReportT]):
             if handler.model is not None:
                 argument = delivery.parse(handler.model)
             elif handler.inputs is not None:
-                argument = inputs_as(invocation, handler.inputs)
+                argument = _inputs_as(handler.inputs, invocation, delivery)
         except PayloadError as error:
             error.run_id = delivery.run_id
             raise
@@ -355,8 +350,9 @@ class Dispatcher(_Handlers[Reporter]):
             return _call(*self._prepare(delivery))
         manager = self._report.report(delivery)
         if not hasattr(manager, "__enter__"):
-            msg = "A Dispatcher needs a synchronous client to report with"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                "A Dispatcher needs a synchronous client to report with"
+            )
         with manager as run:
             return _call(*self._prepare(delivery, run))
 
@@ -380,8 +376,9 @@ class AsyncDispatcher(_Handlers[AsyncReporter]):
             return await _acall(*self._prepare(delivery))
         manager = self._report.report(delivery)
         if not hasattr(manager, "__aenter__"):
-            msg = "An AsyncDispatcher needs an asynchronous client to report with"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                "An AsyncDispatcher needs an asynchronous client to report with"
+            )
         async with manager as run:
             return await _acall(*self._prepare(delivery, run))
 
@@ -435,11 +432,10 @@ def _shape_of(model: Any) -> type[Message[Any]]:
     for base in bases:
         if base in _SHAPES:
             return cast("type[Message[Any]]", base)
-    msg = (
+    raise ConfigurationError(
         "Say which deliveries the handler is for: an action, an operation, an event, "
         "or a message of port_webhook as model; for all others, use default"
     )
-    raise ConfigurationError(msg)
 
 
 def _read_event(event: str | None) -> tuple[str | None, str | None] | None:
@@ -454,11 +450,10 @@ def _read_event(event: str | None) -> tuple[str | None, str | None] | None:
         return resource.lower(), _CHANGES[change]
     if change == "CHANGE" and resource.startswith("ANY_"):
         return resource.removeprefix("ANY_").lower(), None
-    msg = (
+    raise ConfigurationError(
         "event must be created, updated, deleted or expired, or the type of a trigger "
         "such as ENTITY_CREATED or ANY_RUN_CHANGE"
     )
-    raise ConfigurationError(msg)
 
 
 def _event_of(invocation: AnyInvocation) -> tuple[str | None, str | None] | None:
@@ -488,12 +483,21 @@ def _weight(key: _Key) -> tuple[bool, bool, int, int]:
 
 def _unknown(invocation: AnyInvocation) -> PayloadError:
     """Return the error that says that no handler is for *invocation*."""
-    name = invocation.action_identifier
-    of_action = ""
+    kind, name = type(invocation).__name__, invocation.action_identifier
+    what = f"{'an' if kind[0] == 'A' else 'a'} {kind}"
     if name is not None:
         short = len(name) <= _SHOWN_LENGTH and name.isascii() and name.isprintable()
-        of_action = f" of the action {name if short else '?'}"
-    return PayloadError(f"is a {type(invocation).__name__}{of_action}; no handler fits")
+        what += f" of the action {name if short else '?'}"
+    return PayloadError(f"is {what}, for which there is no handler")
+
+
+def _inputs_as(argument: Any, invocation: AnyInvocation, delivery: Delivery) -> Any:
+    """Read the inputs of *delivery* as *argument*; where none came, empty ones."""
+    found = None
+    if not isinstance(invocation, CatalogEvent | ChangelogMessage):
+        generic: Any = type(invocation)
+        found = delivery.parse(generic[argument]).inputs
+    return read_inputs(argument, {}, "inputs", None) if found is None else found
 
 
 def _find_delivery(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Delivery:
@@ -501,11 +505,10 @@ def _find_delivery(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Delivery:
     for each in (*args, *kwargs.values()):
         if isinstance(each, Delivery):
             return each
-    msg = (
+    raise ConfigurationError(
         "A dispatcher takes the delivery: decorate it with an adapter's webhook, and "
         "give model= to its handlers, not to the adapter"
     )
-    raise ConfigurationError(msg)
 
 
 def _empty_answer(args: tuple[Any, ...]) -> Any:

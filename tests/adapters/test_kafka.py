@@ -522,6 +522,15 @@ class TestRecords:
 
         assert record == Record(b"{}", 1_713_277_889.123)
 
+    @pytest.mark.parametrize(
+        "record",
+        [Confluent(), SimpleNamespace(value=b"{}", timestamp=1_713_277_889_123)],
+    )
+    def test_a_time_that_its_writer_chose_need_not_be_trusted(self, record):
+        assert read_record(record, trust_record_time=False) == (b"{}", None)
+        with pytest.raises(ConfigurationError):
+            read_record(record, trust_record_time=None)
+
     def test_confluent_may_have_no_time(self):
         assert read_record(Confluent(timestamp=(0, 0))).received_at is None
 
@@ -559,8 +568,10 @@ class TestRecords:
     def test_a_record_without_a_value_is_unreadable(self, verifier):
         value, received_at = read_record(Confluent(value=None))
 
-        with pytest.raises(UnreadableBodyError):
-            verify_message(value, verifier, received_at=received_at)
+        for read in (verify_message, receive_message, areceive_message):
+            with pytest.raises(UnreadableBodyError, match="tombstone") as caught:
+                read(value, verifier, received_at=received_at)
+            assert caught.value.http_status == 400
 
 
 PATIENCE = 30  # seconds; a message arrives within two

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SECRET = "the-client-secret-of-the-replay-tests"
 NOW = 1_700_000_000
 LEASE = 3600
-SHORT, LONG = 0.2, 60.0
+SHORT, LONG = 0.05, 60.0
 CONFIG = "PORT_WEBHOOK_REPLAY_TESTS"
 HANDLED = b"handled"
 
@@ -186,7 +186,7 @@ def make_wsgi() -> Callable[..., Iterable[bytes]]:
 
     protected = PortWebhookMiddleware(
         application,
-        lambda environ: verifiers[environ["PATH_INFO"]],
+        choose=lambda environ: verifiers[environ["PATH_INFO"]],
         paths=list(verifiers),
     )
 

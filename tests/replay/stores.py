@@ -1,14 +1,12 @@
 """Build a store from a description that fits into JSON.
 
-The tests use it as a module. As a script it is one of several processes that race for
-the same keys; it imports nothing of the tests.
+The tests use it as a module. The processes that race for the same keys run it as
+a script; it imports nothing else of the tests.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import threading
 import time
 from functools import cache
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from multiprocessing.connection import Connection
 
     from port_webhook.replay import AsyncReplayStore, ClaimResult
 
@@ -186,18 +185,17 @@ def _build_dynamodb(spec, clock):
     return DynamoDBReplayStore(client, spec["table"], clock=clock), client.close
 
 
-def main() -> None:
-    """Claim each key when a line is read, and print whether it was won."""
-    store, close = build(json.loads(sys.argv[1]))
+def race(spec: dict[str, Any], owner: str, pipe: Connection) -> None:
+    """Claim each key when told to, and say whether it was won."""
+    store, close = build(spec)
     # The first use connects and loads; the race is about the claims.
-    store.release("nobody's", "racer")
-    print("ready", flush=True)  # noqa: T201  # what the parent waits for
+    store.release("nobody's", owner)
+    pipe.send("ready")
     for key in RACE_KEYS:
-        sys.stdin.readline()
-        won = store.claim(key, sys.argv[2], RACE_LEASE) == "claimed"
-        print(int(won), flush=True)  # noqa: T201  # what the parent reads
+        pipe.recv()
+        pipe.send(store.claim(key, owner, RACE_LEASE) == "claimed")
     close()
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "racer":
+    race(*globals()["arguments"])

@@ -9,13 +9,19 @@ import sys
 import threading
 import unittest
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from port_webhook import Verifier, sign
-from port_webhook.exceptions import ConfigurationError, DuplicateDeliveryError
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DuplicateDeliveryError,
+    ReplayStoreError,
+)
+from port_webhook.replay._claims import Claims
 
-from .worlds import Clock
+from .worlds import Clock, PostgresWorld
 
 pytest.importorskip("django", reason="Django is not installed")
 KEY = "5f" * 32
@@ -196,6 +202,79 @@ def test_an_asynchronous_view_sees_the_transaction_of_a_test_case(django_world):
     assert result.wasSuccessful(), result.errors + result.failures
     assert len(seen) == 1
     assert not django_world.rows.exists()
+
+
+def claim(store):
+    Claims(store, lease=60, fail_open=False).new(KEY, 360).take()
+
+
+class TestExplanations:
+    def test_a_missing_table_is_explained(self, django_world):
+        from django.core.management import call_command
+
+        alias = django_world.spec["alias"]
+        call_command(
+            "migrate", "port_webhook_replay", "zero", database=alias, verbosity=0
+        )
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(django_world.store)
+        assert str(caught.value).endswith(
+            f"Error: its table is missing; run manage.py migrate --database={alias}."
+        )
+
+    def test_the_default_database_needs_no_option(self, monkeypatch):
+        from django.db import ProgrammingError
+
+        from port_webhook.replay.django import DjangoReplayStore
+
+        store = DjangoReplayStore()
+        # As MySQL has it, which is not started here.
+        error = ProgrammingError(1146, f"Table '{SECRET}' doesn't exist")
+        monkeypatch.setattr(DjangoReplayStore, "claim", Mock(side_effect=error))
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(store)
+        assert str(caught.value) == (
+            "The replay store failed to claim with ProgrammingError: its table is "
+            "missing; run manage.py migrate."
+        )
+
+    @pytest.mark.parametrize(
+        ("attribute", "state", "expected"),
+        [
+            ("sqlstate", "42P01", ": its table is missing; run manage.py migrate"),
+            ("pgcode", "42P01", ": its table is missing; run manage.py migrate"),
+            ("pgcode", "57014", ": SQLSTATE 57014."),
+            ("sqlstate", None, "."),
+            ("sqlstate", SECRET, "."),
+            ("sqlstate", ["42P01"], "."),
+            ("other", "42P01", "."),
+        ],
+    )
+    def test_the_state_of_an_error_is_named(
+        self, django_world, monkeypatch, attribute, state, expected
+    ):
+        from django.db import DatabaseError
+
+        error = DatabaseError(SECRET)
+        error.__cause__ = Exception(SECRET)
+        setattr(error.__cause__, attribute, state)
+        store = django_world.store
+        monkeypatch.setattr(type(store), "claim", Mock(side_effect=error))
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(store)
+        start = f"The replay store failed to claim with DatabaseError{expected}"
+        assert str(caught.value).startswith(start)
+        assert SECRET not in str(caught.value)
+
+    def test_a_server_that_is_silent_is_explained(self, postgres_server):
+        world = PostgresWorld(postgres_server)
+        world.open()
+        with (
+            world.silent() as store,
+            pytest.raises(ReplayStoreError, match="OperationalError: SQLSTATE 57014"),
+        ):
+            claim(store)
+        world.close()
 
 
 def test_the_loser_of_an_insertion_sees_who_won(django_world, monkeypatch):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 from typing import Any, cast
 
 import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # as boto3
 
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
+from port_webhook.replay._claims import Claims
 from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
 
+from .stores import make_dynamodb_client
+from .worlds import black_hole
+
 KEY = "5f" * 32
+SECRET = "password@host"  # made up
 
 
 def _item(world):
@@ -71,6 +78,83 @@ def test_a_missing_table_is_an_error(dynamodb_world):
     store = DynamoDBReplayStore(dynamodb_world.client, "no-such-table")
     with pytest.raises(dynamodb_world.client.exceptions.ResourceNotFoundException):
         store.claim(KEY, "a", 600)
+
+
+def claim(client, table="replay"):
+    store = DynamoDBReplayStore(client, table)
+    Claims(store, lease=60, fail_open=False).new(KEY, 360).take()
+
+
+class TestExplanations:
+    @pytest.fixture
+    def failing(self):
+        """Return a client whose every request raises."""
+
+        class Failing:
+            exceptions = SimpleNamespace(ConditionalCheckFailedException=KeyError)
+
+            def __init__(self, error):
+                self._error = error
+
+            def put_item(self, **_request):
+                raise self._error
+
+            update_item = delete_item = put_item
+
+        return cast("Any", Failing)
+
+    def test_a_missing_table_is_explained(self, dynamodb_world):
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(dynamodb_world.client, "no-such-table")
+        assert str(caught.value) == (
+            "The replay store failed to claim with ResourceNotFoundException: there is "
+            "no such table in the client's region; create it with create_table."
+        )
+
+    @pytest.mark.parametrize(
+        ("code", "expected"),
+        [
+            ("AccessDeniedException", "; allow PutItem, UpdateItem and DeleteItem on"),
+            ("ExpiredTokenException", "; check the client's credentials."),
+            (
+                "ProvisionedThroughputExceededException",
+                "; the table's capacity is",
+            ),
+            ("InternalServerError", "."),
+        ],
+    )
+    def test_the_code_of_an_error_is_named(self, failing, code, expected):
+        response = {"Error": {"Code": code, "Message": SECRET}}
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(failing(ClientError(response, "PutItem")))
+        start = f"The replay store failed to claim with ClientError: {code}{expected}"
+        assert str(caught.value).startswith(start)
+        assert SECRET not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "response",
+        [
+            None,
+            {},
+            {"Error": None},
+            {"Error": {"Code": SECRET}},
+            {"Error": {"Code": "A" * 65}},
+            {"Error": {"Code": 5}},
+            {"Error": {"Code": ["AccessDeniedException"]}},
+        ],
+    )
+    def test_what_is_no_code_is_not_named(self, failing, response):
+        error = ClientError({}, "PutItem")
+        error.response = response
+        with pytest.raises(ReplayStoreError, match=r"to claim with ClientError\.$"):
+            claim(failing(error))
+
+    def test_a_server_that_is_silent_is_explained(self):
+        with black_hole() as port:
+            spec = {"endpoint": f"http://127.0.0.1:{port}", "timeout": 0.02}
+            client = make_dynamodb_client(spec)
+            with pytest.raises(ReplayStoreError, match="Error: the client cannot con"):
+                claim(client)
 
 
 class Twice:

@@ -39,8 +39,8 @@ def test_of_eight_threads_one_claims_each_key(world):
     assert won == RACE_KEYS
 
 
-def test_of_four_processes_one_claims_each_key(shared_world):
-    assert shared_world.race(4) == [1] * len(RACE_KEYS)
+def test_of_four_processes_one_claims_each_key(raced_world):
+    assert raced_world.race(4) == [1] * len(RACE_KEYS)
 
 
 def test_a_held_key_is_in_progress_for_others_and_for_its_owner(world):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from typing import Any
 
 import pytest
 
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay import redis as replay_redis
+from port_webhook.replay._claims import Claims, acheck_store
 from port_webhook.replay.redis import AsyncRedisReplayStore, RedisReplayStore
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed")
@@ -129,6 +131,131 @@ async def test_an_answer_that_makes_no_sense_is_an_error(answer):
         await async_store.commit(KEY, "a", 600)
     with pytest.raises(ReplayStoreError, match="cannot give"):
         await async_store.release(KEY, "a")
+
+
+SECRET = "password@host"  # made up
+
+
+class Failing:
+    def __init__(self, error):
+        self._error = error
+
+    def eval(self, *_args):
+        raise self._error
+
+
+def claim(client, kind=RedisReplayStore, **options):
+    claims = Claims(kind(client, **options), lease=60, fail_open=False)
+    claims.new(KEY, 360).take()
+
+
+def worded(word):
+    """Return an error as of redis-py from version 8 on."""
+    error: Any = redis.RedisError(SECRET)
+    error.status_code = word
+    return error
+
+
+class TestExplanations:
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (redis.ReadOnlyError(SECRET), "READONLY; the server is a replica"),
+            (redis.exceptions.NoPermissionError(SECRET), "NOPERM; allow EVAL"),
+            (redis.exceptions.OutOfMemoryError(SECRET), "OOM; Redis is full"),
+            (redis.BusyLoadingError(SECRET), "LOADING; Redis is still loading"),
+            (redis.exceptions.ClusterDownError(SECRET), "CLUSTERDOWN; the cluster"),
+            (redis.exceptions.MovedError("7 127.0.0.1:1"), "MOVED; the server is a cl"),
+            (redis.ResponseError(f"MISCONF {SECRET}"), "MISCONF; Redis cannot write"),
+            (redis.ResponseError(f"NEWWORD {SECRET}"), "NEWWORD."),
+            (redis.AuthenticationError(SECRET), "check the client's user name and"),
+            (redis.ConnectionError(SECRET), "the client cannot connect, or its conn"),
+            (redis.TimeoutError(SECRET), "Redis did not answer within the client's"),
+            (worded("NOPERM"), "NOPERM; allow EVAL"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_an_error_of_redis_tells_what_to_do(self, error, expected):
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(Failing(error))
+        start = f"The replay store failed to claim with {type(error).__name__}: "
+        assert str(caught.value).startswith(start + expected)
+        assert SECRET not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            redis.ResponseError(SECRET),
+            redis.ResponseError(f"A{'B' * 20} {SECRET}"),
+            redis.ResponseError(""),
+            worded("password of somebody"),
+            ValueError("PASSWORD is hunter2"),  # not of Redis
+        ],
+        ids=repr,
+    )
+    def test_an_error_without_a_known_word_names_its_class_only(self, error):
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(Failing(error))
+        name = type(error).__name__
+        assert str(caught.value) == f"The replay store failed to claim with {name}."
+
+    def test_a_key_of_another_application_is_explained(self, redis_server):
+        redis_server.client.rpush(f"explained:{KEY}", "a list")
+        with pytest.raises(ReplayStoreError, match="WRONGTYPE; the key belongs to ano"):
+            claim(redis_server.client, prefix="explained:")
+        redis_server.client.delete(f"explained:{KEY}")
+
+    def test_a_user_without_permission_is_explained(self, redis_server):
+        redis_server.client.acl_setuser(
+            "reader", enabled=True, nopass=True, keys=["*"], commands=["+get"]
+        )
+        client = redis.Redis(
+            **redis_server.connection, username="reader", socket_timeout=30
+        )
+        with pytest.raises(ReplayStoreError, match="NOPERM; allow EVAL, GET, SET"):
+            claim(client)
+        client.close()
+        redis_server.client.acl_deluser("reader")
+
+    def test_a_full_server_is_explained(self, redis_server):
+        redis_server.client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(ReplayStoreError, match="OOM; Redis is full"):
+                claim(redis_server.client)
+        finally:
+            redis_server.client.config_set("maxmemory", 0)
+
+    def test_a_client_of_another_event_loop_is_explained(self, redis_server):
+        import redis.asyncio
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        client = redis.asyncio.Redis(
+            **redis_server.connection, socket_timeout=30, retry=Retry(NoBackoff(), 0)
+        )
+        store = AsyncRedisReplayStore(client, prefix="loops:")
+        claims = Claims(store, lease=60, fail_open=False)
+
+        async def use():
+            await acheck_store(claims)
+
+        first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+        first.run_until_complete(use())
+        with pytest.raises(ReplayStoreError, match="belongs to another event loop"):
+            second.run_until_complete(use())
+        first.run_until_complete(client.aclose())
+        first.close()
+        second.close()
+
+    async def test_the_asynchronous_store_explains_the_same(self):
+        class AsyncFailing:
+            async def eval(self, *_args):
+                raise redis.ReadOnlyError(SECRET)
+
+        store = AsyncRedisReplayStore(AsyncFailing())
+        claims = Claims(store, lease=60, fail_open=False)
+        with pytest.raises(ReplayStoreError, match="READONLY; the server is a replica"):
+            await claims.new(KEY, 360).atake()
 
 
 async def test_of_many_tasks_one_claims_each_key(redis_server):

@@ -29,6 +29,8 @@ class App(NamedTuple):
     kind: str
     requires: tuple[str, ...]
     parses_forms: bool
+    folder: Path = HERE
+    target: str = ""
 
     @classmethod
     def read(cls, path: Path) -> App:
@@ -135,10 +137,12 @@ class Running:
         self.pair = pair
         self.port = port
         module, *arguments = (
-            text.format(port=port, app=f"apps.{pair.app.name}_app:app")
+            text.format(
+                port=port, app=pair.app.target or f"apps.{pair.app.name}_app:app"
+            )
             for text in pair.server.arguments
         )
-        path = [str(HERE), str(HERE.parents[1] / "src"), *sys.path]
+        path = [str(pair.app.folder), str(HERE.parents[1] / "src"), *sys.path]
         # A file rather than a pipe, which a talkative server would fill.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `stop`
         # No configuration file and no control socket of the user's own.

@@ -6,8 +6,7 @@
     @webhook(verifier)
     async def create_vm(request: web.Request, delivery: Delivery): ...
 
-The delivery is also ``request["port_delivery"]``. aiohttp decompresses a body before
-a handler can read it, so that what was signed is lost: a ``Content-Encoding`` is 415.
+The delivery is also ``request["port_delivery"]``.
 """
 
 # aiohttp has no public way to give a body back:
@@ -17,17 +16,17 @@ a handler can read it, so that what was signed is lost: a ``Content-Encoding`` i
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from functools import partial, wraps
-from inspect import isawaitable
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, overload
+from inspect import isawaitable, signature
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import (
+    BodyTooLargeError,
     ConfigurationError,
     DeliveryError,
     UnreadableBodyError,
@@ -36,40 +35,44 @@ from port_webhook.integration import (
     Endpoint,
     abegin,
     aend,
-    collect,
+    check_body,
+    check_media,
+    check_view,
+    declared_length,
     decorate,
+    hide_delivery,
 )
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncIterable,
-        AsyncIterator,
         Awaitable,
         Callable,
         Coroutine,
-        Generator,
     )
 
-    from typing_extensions import TypeVar as DefaultTypeVar
+    from typing_extensions import TypeForm
 
     from port_webhook._delivery import Delivery
+    from port_webhook._reception import AsyncReception
     from port_webhook._verifier import Verifier
-
-    ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
     Answer = web.StreamResponse | Awaitable[web.StreamResponse]
     Verified = Coroutine[Any, Any, web.StreamResponse]
     Choose = Callable[[web.Request], Verifier | Awaitable[Verifier]]
 
+__all__ = ["Decorator", "webhook"]
+
 FirstT = TypeVar("FirstT")
 SelfT = TypeVar("SelfT")
+ModelT = TypeVar("ModelT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 
 _KEY = "port_delivery"
+_SIGNED = ("x-port-timestamp", "x-port-signature")
 
 
 class Decorator(Protocol[ArgT_co]):
-    """What ``webhook(…)`` returns; it takes a handler, or a method of a class."""
+    """The type of ``webhook(…)``; it takes a handler, or a method of a class."""
 
     @overload
     def __call__(
@@ -83,7 +86,15 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
+    verifier: Verifier | None = None, /, *, choose: Choose | None = None
+) -> Decorator[Delivery]: ...
+@overload
+def webhook(
+    verifier: Verifier | None = None,
+    /,
+    *,
+    choose: Choose | None = None,
+    model: TypeForm[ModelT],
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(
@@ -93,84 +104,102 @@ def webhook(
 def webhook(
     handler: Callable[[SelfT, web.Request, Delivery], Answer], /
 ) -> Callable[[SelfT, web.Request], Verified]: ...
+@boundary
 def webhook(
-    verifier: object = None, /, *, model: type[Any] | None = None
+    verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
     """Let a handler see verified deliveries only.
 
     The delivery follows the request; in a method of a `web.View`, which has none, it
-    follows ``self``. Handlers may be synchronous, too. A request that fails is answered
-    without calling the handler: 401, 400, 413, 415, 422, or what a replay store says.
-    The verifier's limit counts, not ``client_max_size``.
+    follows ``self``. Handlers may be synchronous, too. The handler is not called for a
+    request that fails; the response is 401, 400, 405, 413, 415, 422, or what a replay
+    store says. The verifier's limit counts, not ``client_max_size``.
 
     Args:
-        verifier: A `Verifier`, or a function, which may be asynchronous, that takes
-            the request and returns one. Without it, and as bare ``@webhook``, the
-            environment is read when the first request comes.
+        verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
+            is read when the first request comes.
+        choose: Takes the request and returns its `Verifier`. It may be asynchronous;
+            otherwise it runs in a thread.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
+
+    Raises:
+        ConfigurationError: The arguments cannot be meant so, or the handler has no
+            room for the delivery.
     """
-    return decorate(
-        verifier, lambda handler, target: _wrap(handler, target, model), view_takes=2
-    )
+
+    def make(handler: Callable[..., Any], found: Verifier | None) -> Any:
+        endpoint = Endpoint["web.Request"](
+            found, choose=choose, model=model, synchronous=False
+        )
+        return _wrap(handler, endpoint)
+
+    options = choose is not None or model is not None
+    return decorate(verifier, make, options=options)
 
 
 def _wrap(
-    handler: Callable[..., Answer], verifier: object, model: type[Any] | None
+    handler: Callable[..., Answer], endpoint: Endpoint[web.Request]
 ) -> Callable[..., Verified]:
-    endpoint = Endpoint["web.Request"](verifier, model, synchronous=False)
-    if isinstance(handler, type):
-        msg = "webhook decorates functions; of a web.View, decorate the methods"
-        raise ConfigurationError(msg)
+    parameter = check_view(handler, before=_count_before(handler))
 
+    @boundary
     @wraps(handler)
     async def wrapper(*args: Any) -> web.StreamResponse:
         request = _find_request(args)
         verifier = await endpoint.averifier_for(request)
-        opened = await abegin(
-            verifier,
-            request.headers.items(),
-            existing=request.get(_KEY),
-            read=partial(_read, request),
-        )
-        if isinstance(opened, DeliveryError):
-            return _answer(opened)
-        delivery, reception = opened
-        del opened
+        headers = request.headers
+        try:
+            delivery, reception = await abegin(
+                verifier,
+                [
+                    (name, value)
+                    for name in _SIGNED
+                    for value in headers.getall(name, ())
+                ],
+                method=request.method,
+                existing=request.get(_KEY),
+                read=partial(_read, request),
+            )
+        except DeliveryError as refusal:
+            return _respond(refusal)
         _replace_body(request, delivery.payload)
         # Not through the request, which warns of a key that is text.
         request._state[_KEY] = delivery
-        started = False
-
-        async def start(response: web.StreamResponse) -> None:
-            nonlocal started
-            started = True
-            failure = await aend(verifier, reception, response.status, None)
-            if failure is not None:
-                # Too late for another body, but not for another status.
-                response._set_status(failure.http_status, None)
-                kind = response.headers.get("Content-Type")
-                response.headers.update(failure.http_headers)
-                response.headers["Content-Type"] = kind or "application/octet-stream"
-
+        start = _Start(request, verifier, reception)
         try:
-            with _before_start(request, start):
-                try:
-                    result = handler(*args, endpoint.argument(delivery))
-                finally:
-                    del delivery  # whoever sees an error sees this frame
-                answer = await result if isawaitable(result) else result
+            with start:
+                result = handler(*args, endpoint.argument(delivery))
+                response = await result if isawaitable(result) else result
         except BaseException as error:
-            if started:
+            if start.happened:
                 raise
-            failure = await aend(verifier, reception, _status_of(error), error)
-            if failure is None:
-                raise
-            return _answer(failure)
-        failure = await aend(verifier, reception, _status_of(answer), None)
-        return answer if failure is None else _answer(failure)
+            try:
+                await aend(verifier, reception, _status_of(error), error)
+            except DeliveryError as failure:
+                return _respond(failure)
+            raise
+        if not start.happened:
+            try:
+                await aend(verifier, reception, _status_of(response), None)
+            except DeliveryError as failure:
+                return _respond(failure)
+        return response
 
+    hide_delivery(wrapper, handler, None if parameter is None else parameter.name)
     return wrapper
+
+
+def _count_before(handler: Callable[..., Any]) -> int:
+    """Return 1 where the request stands before the delivery.
+
+    Only a method of a `web.View`, which has the request itself, takes none.
+    """
+    try:
+        names = [*signature(handler).parameters]
+    except (TypeError, ValueError):
+        return 1  # a built-in function, which does not tell
+    return int(names[:1] != ["self"] or names[1:2] == ["request"])
 
 
 def _find_request(args: tuple[Any, ...]) -> web.Request:
@@ -182,83 +211,110 @@ def _find_request(args: tuple[Any, ...]) -> web.Request:
         request = arg.request if isinstance(arg, web.View) else arg
         if isinstance(request, web.Request):
             return request
-    msg = "webhook decorates functions that take a request, and methods of a web.View"
-    raise ConfigurationError(msg)
+    raise ConfigurationError(
+        "webhook decorates functions that take a request, and methods of a web.View"
+    )
 
 
-@contextmanager
-def _before_start(
-    request: web.Request, start: Callable[[web.StreamResponse], Awaitable[None]]
-) -> Generator[None]:
-    """Call *start* when a handler starts to stream its answer, before that is sent."""
-    announce = request._prepare_hook
+class _Start:
+    """A block in which a handler may start to stream its response.
 
-    async def prepare(response: web.StreamResponse) -> None:
-        await start(response)
-        await announce(response)
+    The claim ends before the response starts, since a claim that cannot be committed
+    makes it a 503.
+    """
 
-    vars(request)["_prepare_hook"] = prepare
-    try:
-        yield
-    finally:
-        vars(request)["_prepare_hook"] = announce
+    def __init__(
+        self,
+        request: web.Request,
+        verifier: Verifier,
+        reception: AsyncReception | None,
+    ) -> None:
+        self.happened = False
+        self._verifier, self._reception = verifier, reception
+        self._hooks = vars(request)
+        self._outer: Any = self._hooks.get("_prepare_hook")
+        self._announce = self._outer or request._prepare_hook
+
+    def __enter__(self) -> None:
+        self._hooks["_prepare_hook"] = self._prepare
+
+    def __exit__(self, *_: object) -> None:
+        if self._outer is None:
+            del self._hooks["_prepare_hook"]
+        else:
+            self._hooks["_prepare_hook"] = self._outer
+
+    @boundary
+    async def _prepare(self, response: web.StreamResponse) -> None:
+        self.happened = True
+        try:
+            await aend(self._verifier, self._reception, response.status, None)
+        except DeliveryError as failure:
+            # Too late for another body, but not for another status.
+            response._set_status(failure.http_status, None)
+            kind = response.headers.get("Content-Type")
+            response.headers.update(failure.http_headers)
+            response.headers["Content-Type"] = kind or "application/octet-stream"
+        await self._announce(response)
 
 
-def _answer(error: DeliveryError) -> web.Response:
+def _respond(error: DeliveryError) -> web.Response:
     return web.Response(
         status=error.http_status, headers=error.http_headers, body=error.http_body
     )
 
 
-class _EncodedBodyError(UnreadableBodyError):
-    """The body was compressed, and what was signed is lost."""
-
-    http_status: ClassVar[int] = 415
-    # RFC 9110, section 15.5.16: what would have been accepted.
-    http_headers = MappingProxyType(
-        {**UnreadableBodyError.http_headers, "Accept-Encoding": "identity"}
-    )
-    http_body: ClassVar[bytes] = b'{"error": "unsupported_media_type"}'
-
-    def __init__(self) -> None:
-        super().__init__("The body has a Content-Encoding, which aiohttp removes.")
-
-
-async def _read(request: web.Request, limit: int) -> bytes | DeliveryError:
+async def _read(request: web.Request, limit: int) -> bytes:
     """Read the raw body, or take what something before has read of it."""
-    # Every line of it: aiohttp decompresses by whichever of them it likes.
-    for encoding in request.headers.getall("Content-Encoding", ()):
-        if encoding.strip().lower() != "identity":
-            return _EncodedBodyError()
+    headers = request.headers
+    check_media(
+        ",".join(headers.getall("Content-Type", ())),
+        # aiohttp has decompressed the body by whichever of them it liked.
+        ",".join(headers.getall("Content-Encoding", ())),
+    )
     # After another adapter the body is the payload, which may be shorter.
-    length = None if _KEY in request else request.headers.get("Content-Length")
-    try:
-        chunks: AsyncIterable[bytes] = request.content.iter_any()
-        if not request.can_read_body:
-            chunks = _once(await request.read())
-        body = await collect(chunks, length, limit)
-    except (web.RequestPayloadError, HttpProcessingError, OSError, RuntimeError):
-        return UnreadableBodyError("The connection ended before the body did.")
-    if isinstance(body, bytes) and len(body) != request.content.total_bytes:
+    length = None if _KEY in request else headers.get("Content-Length")
+    declared = declared_length(length, limit)
+    body, content = request._read_bytes, request.content
+    if body is None:
+        body = await _drain(content, limit)
+    check_body(body, declared, limit)
+    if len(body) != content.total_bytes:
         # A chunked body declares no length that would show it.
-        return UnreadableBodyError(
+        raise UnreadableBodyError(
             "Something took a part of request.content before it could be verified."
         )
     return body
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+async def _drain(content: StreamReader, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while not content.at_eof():
+            part = await content.readany()
+            size += len(part)
+            if size > limit:
+                raise BodyTooLargeError(limit)
+            parts.append(part)
+    except (web.RequestPayloadError, HttpProcessingError, OSError, RuntimeError):
+        raise UnreadableBodyError("The connection ended before the body did.")
+    return b"".join(parts)
 
 
 def _replace_body(request: web.Request, payload: bytes) -> None:
     """Let the handler read the payload, in all the ways that a request has."""
     loop = asyncio.get_running_loop()
-    stream = StreamReader(BaseProtocol(loop), limit=len(payload) + 1, loop=loop)
+    size = len(payload) + 1
+    stream = StreamReader(BaseProtocol(loop), limit=size, loop=loop)
     stream.feed_data(payload)
     stream.feed_eof()
     request._payload = request._cache["content"] = stream
     request._read_bytes = payload
+    request._post = None
+    # It was applied to what arrived; forms are parsed up to it.
+    if 0 < request._client_max_size < size:
+        request._client_max_size = size
 
 
 def _status_of(outcome: object) -> int | None:

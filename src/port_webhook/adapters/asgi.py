@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -72,9 +72,18 @@ class PortWebhookMiddleware:
         self._endpoint = Endpoint["Scope"](verifier, choose=choose, synchronous=False)
         self._paths = PathPrefixes(paths, exclude=exclude)
 
-    @boundary
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
+        # Not `boundary`, which takes any arguments: uvicorn calls an application
+        # without any, to tell it from a factory by its TypeError.
+        try:
+            await self._serve(scope, receive, send)
+        except BaseException as error:
+            del scope, receive, send
+            clean(error)
+            raise
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._covers(scope):
             await self.app(scope, receive, send)
             return

@@ -12,8 +12,9 @@ The delivery is also ``flask.g.port_delivery``. A decorated view always returns 
 
 from __future__ import annotations
 
-from functools import wraps
-from inspect import Parameter, signature, unwrap
+from functools import partial, wraps
+from inspect import Parameter, iscoroutinefunction, signature, unwrap
+from operator import methodcaller
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,20 +27,24 @@ from typing import (
 
 from flask import Response, current_app, g, make_response, request
 from flask.views import MethodView
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
-from port_webhook.exceptions import (
-    BodyTooLargeError,
-    DeliveryError,
-    UnreadableBodyError,
-)
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
     check_body,
+    check_media,
+    check_view,
     declared_length,
     decorate,
     handle,
+    hide_delivery,
+    perhaps_consumed,
+    read_input,
+    replace_input,
+    signed_headers,
 )
 
 if TYPE_CHECKING:
@@ -47,25 +52,32 @@ if TYPE_CHECKING:
 
     from flask import Request
     from flask.typing import ResponseReturnValue
-    from typing_extensions import TypeVar as DefaultTypeVar
+    from typing_extensions import TypeForm
 
     from port_webhook._delivery import Delivery
-    from port_webhook._verifier import Verifier
-
-    ModelT = DefaultTypeVar("ModelT", default=Delivery)
+    from port_webhook._verifier import SignedForms, Verifier
+    from port_webhook.exceptions import DeliveryError
 
     Answer = ResponseReturnValue | Awaitable[ResponseReturnValue]
     Choose = Callable[[Request], Verifier]
 
+__all__ = ["Decorator", "webhook"]
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+# The proxy looks the request up anew at every access.
+_unwrap_proxy = methodcaller("_get_current_object")
+# What a request keeps of its body once something has asked for it.
+_PARSED = ("stream", "data", "form", "files", "values", "content_length")
 
 P = ParamSpec("P")
 SelfT = TypeVar("SelfT")
+ModelT = TypeVar("ModelT")
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 
 
 class Decorator(Protocol[ArgT_co]):
-    """What ``webhook(…)`` returns; it takes a view, or a method of a ``View``."""
+    """The type of ``webhook(…)``; it takes a view, or a method of a ``View``."""
 
     @overload
     def __call__(
@@ -79,7 +91,15 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
+    verifier: Verifier | None = None, /, *, choose: Choose | None = None
+) -> Decorator[Delivery]: ...
+@overload
+def webhook(
+    verifier: Verifier | None = None,
+    /,
+    *,
+    choose: Choose | None = None,
+    model: TypeForm[ModelT],
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(
@@ -89,69 +109,87 @@ def webhook(
 def webhook(
     view: Callable[Concatenate[SelfT, Delivery, P], Answer], /
 ) -> Callable[Concatenate[SelfT, P], Response]: ...
+@boundary
 def webhook(
-    verifier: object = None, /, *, model: type[Any] | None = None
+    verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
     """Let a view see verified deliveries only.
 
     Put it below ``@app.post``. Views may be synchronous or asynchronous, and methods
-    of a ``MethodView``, whose delivery follows ``self``. A request that fails is
-    answered without calling the view: 401, 400, 413, 422, or what a replay store
-    says.
+    of a ``MethodView``, whose delivery follows ``self``. The view is not called for a
+    request that fails; the response is 401, 400, 405, 413, 415, 422, or what a replay
+    store says.
 
     Args:
-        verifier: A `Verifier`, or a function that takes the request and returns one.
-            Without it, and as bare ``@webhook``, the environment is read when the
-            first request comes.
+        verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
+            is read when the first request comes.
+        choose: Takes the request and returns its `Verifier`. It is synchronous.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The verifier's replay store is asynchronous: each
+        ConfigurationError: The arguments cannot be meant so, the view has no room for
+            the delivery, or the verifier's replay store is asynchronous: each
             asynchronous Flask view has an event loop of its own.
     """
-    return decorate(verifier, lambda view, target: _wrap(view, target, model))
+    return decorate(
+        verifier,
+        lambda view, found: _wrap(
+            view,
+            Endpoint["Request"](found, choose=choose, model=model, synchronous=True),
+        ),
+        options=choose is not None or model is not None,
+    )
 
 
 def _wrap(
-    view: Callable[..., Any], verifier: object, model: type[Any] | None
+    view: Callable[..., Any], endpoint: Endpoint[Request]
 ) -> Callable[..., Response]:
-    endpoint = Endpoint["Request"](verifier, model, synchronous=True)
+    parameter = check_view(view, before=_count_before(view))
     by_keyword = _takes_keywords_only(view)
+    is_async = iscoroutinefunction(view)
 
+    @boundary
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Response:
+        current: Request = _unwrap_proxy(request)
+        environ = current.environ
+
         def run(delivery: Delivery) -> Response:
+            _replace_body(current, delivery.payload)
             # Only the environ is asked later: it belongs to this request alone,
             # while tests and scripts may share one g between several.
-            request.environ[DELIVERY_KEY] = g.port_delivery = delivery
-            call = current_app.ensure_sync(view)
-            try:
-                # Not in a local, for the same reason as below.
-                if by_keyword:
-                    name = _name_of_argument(kwargs)
-                    return make_response(
-                        call(*args, **kwargs | {name: endpoint.argument(delivery)})
-                    )
-                return make_response(call(*args, endpoint.argument(delivery), **kwargs))
-            finally:
-                del delivery  # whoever sees an error sees this frame
+            environ[DELIVERY_KEY] = g.port_delivery = delivery
+            call = current_app.ensure_sync(view) if is_async else view
+            argument = endpoint.argument(delivery)
+            if by_keyword:
+                name = _name_of_argument(kwargs)
+                return make_response(call(*args, **kwargs | {name: argument}))
+            return make_response(call(*args, argument, **kwargs))
 
-        answer = handle(
-            endpoint.verifier_for(request),
-            request.headers,
-            existing=request.environ.get(DELIVERY_KEY),
-            read=_read,
+        return handle(
+            endpoint.verifier_for(current),
+            signed_headers(environ),
+            method=current.method,
+            existing=environ.get(DELIVERY_KEY),
+            read=partial(_read, current),
             run=run,
             status_of=_status_of,
+            respond=_respond,
         )
-        if isinstance(answer, DeliveryError):
-            return Response(
-                answer.http_body, answer.http_status, dict(answer.http_headers)
-            )
-        return answer
 
+    hide_delivery(wrapper, view, None if parameter is None else parameter.name)
     return wrapper
+
+
+def _count_before(view: Callable[..., Any]) -> int:
+    """Return 1 for ``def main(request, delivery)``, as Google's functions have it."""
+    try:
+        parameters = signature(view).parameters.values()
+    except (TypeError, ValueError):
+        return 0  # a built-in function
+    names = [each.name for each in parameters if each.kind in _POSITIONAL]
+    return int(len(names) > 1 and names[0] == "request")
 
 
 def _takes_keywords_only(view: Callable[..., Any]) -> bool:
@@ -165,6 +203,14 @@ def _takes_keywords_only(view: Callable[..., Any]) -> bool:
     }
 
 
+def _kinds(view: Callable[..., Any]) -> set[object]:
+    try:
+        parameters = signature(view, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):
+        return {Parameter.POSITIONAL_ONLY}  # a built-in function
+    return {each.kind for each in parameters}
+
+
 def _name_of_argument(taken: dict[str, Any]) -> str:
     """Return the name under which a method of a ``View`` expects the delivery.
 
@@ -172,12 +218,11 @@ def _name_of_argument(taken: dict[str, Any]) -> str:
     """
     served = current_app.view_functions.get(request.endpoint or "")
     owner: type[object] = getattr(served, "view_class", object)
-    names = ["dispatch_request"]
+    name = "dispatch_request"
     if issubclass(owner, MethodView):
-        names = [request.method.lower(), "get"]  # as MethodView chooses
-    methods = (getattr(owner, name, None) for name in names)
-    method = next(filter(callable, methods), None)
-    parameters = [] if method is None else [*signature(method).parameters.values()]
+        name = request.method.lower()  # as MethodView chooses
+    method = getattr(owner, name, None)
+    parameters = [*signature(method).parameters.values()] if callable(method) else []
     free = [
         each.name
         for each in parameters[1:]  # after self
@@ -186,44 +231,46 @@ def _name_of_argument(taken: dict[str, Any]) -> str:
     return free[0] if free and "delivery" not in free else "delivery"
 
 
-def _kinds(view: Callable[..., Any]) -> set[object]:
-    try:
-        parameters = signature(view, follow_wrapped=False).parameters.values()
-    except ValueError:
-        # A built-in function, which chooses a verifier and so takes a request.
-        return {Parameter.POSITIONAL_ONLY}
-    return {each.kind for each in parameters}
-
-
-def _read(limit: int) -> bytes | DeliveryError:
-    """Read the raw body before anything parses it; the form can be read after."""
-    declared = declared_length(request.environ.get("CONTENT_LENGTH"), limit)
-    if isinstance(declared, DeliveryError):
-        return declared
-    is_chunked = declared is None and "Transfer-Encoding" in request.headers
-    # Werkzeug gives an empty body where the server cannot mark its end.
-    if is_chunked and not request.environ.get("wsgi.input_terminated"):
-        return UnreadableBodyError(
-            "The WSGI server does not pass on bodies of an undeclared length."
-        )
-    seen = vars(request)
-    is_touched = is_chunked and "stream" in seen and "_cached_data" not in seen
-    # One byte more than the limit, since Werkzeug cuts a chunked body silently.
-    request.max_content_length = limit + 1
-    try:
-        body = request.get_data(cache=True)
-    except RequestEntityTooLarge:
-        return BodyTooLargeError(limit)
-    except Exception as error:  # noqa: BLE001  # gunicorn's have no base in common
-        return UnreadableBodyError(
-            f"The body could not be read to its end ({type(error).__name__})."
-        )
-    # That may be all that somebody else has left of a body without a length.
-    if not body and declared is None and (is_touched or request.form or request.files):
-        return UnreadableBodyError(
+def _read(current: Request, limit: int) -> bytes | SignedForms:
+    """Read the raw body, or take what something before has read and kept of it."""
+    environ, seen = current.environ, vars(current)
+    body: bytes | None = seen.get("_cached_data")
+    if body is None:
+        found = read_input(environ, limit)
+        if isinstance(found, bytes):
+            # As `get_data()` does, for what runs after a refusal, and logs the body.
+            seen["_cached_data"] = found
+    else:
+        check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
+        declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
+        found = check_body(body, declared, limit)
+    is_chunked = environ.get("HTTP_TRANSFER_ENCODING")
+    if "stream" not in seen or not is_chunked or environ.get("CONTENT_LENGTH"):
+        return found
+    # Something asked for the stream of a body without a declared length.
+    if not (isinstance(found, bytes) and found):
+        raise UnreadableBodyError(
             "Something, such as request.form, read the body before it was verified."
         )
-    return check_body(body, declared, limit)
+    return found if body is not None else perhaps_consumed(found)
+
+
+def _replace_body(current: Request, payload: bytes) -> None:
+    """Let the view read the payload, in all the ways that a request has."""
+    seen = vars(current)
+    current.close()  # files that were parsed
+    for name in _PARSED:
+        seen.pop(name, None)
+    seen.pop("_cached_json", None)
+    seen["_cached_data"] = payload
+    replace_input(current.environ, payload)
+    # Werkzeug applies the configured limit to a stream; one byte more than there is,
+    # since it refuses to be asked whether there are more.
+    current.max_content_length = len(payload) + 1
+
+
+def _respond(error: DeliveryError) -> Response:
+    return Response(error.http_body, error.http_status, dict(error.http_headers))
 
 
 def _status_of(outcome: Response | BaseException) -> int | None:

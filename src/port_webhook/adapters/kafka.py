@@ -2,6 +2,10 @@
 
 ::
 
+    consume(consumer, verifier, handle)  # confluent-kafka; aconsume for aiokafka
+
+or, in a loop of your own::
+
     value, received_at = read_record(record)
     with receive_message(value, verifier, received_at=received_at) as delivery: ...
 
@@ -12,38 +16,68 @@ looks like one of it must not pass for it (protocol, section 2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import asyncio
+from contextlib import suppress
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from port_webhook._kafka_message import hand_over
+from port_webhook import _log
+from port_webhook._arguments import require_bool, require_function, require_seconds
+from port_webhook._kafka_message import open_message
+from port_webhook._tracebacks import boundary
+from port_webhook._verifier import require_verifier
 from port_webhook.exceptions import (
     ConfigurationError,
-    PortWebhookError,
+    DeliveryError,
+    DeliveryInProgressError,
+    PayloadError,
+    ReplayStoreError,
     UnreadableBodyError,
 )
+from port_webhook.integration import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+    from typing_extensions import TypeForm
 
     from port_webhook._delivery import Delivery
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._verifier import Body, Verifier
 
+    OnError = Callable[[DeliveryError, Any], object]
+
+__all__ = [
+    "Record",
+    "aconsume",
+    "areceive_message",
+    "consume",
+    "read_record",
+    "receive_message",
+    "verify_message",
+]
+
+ModelT = TypeVar("ModelT")
+
 _NO_TIMESTAMP = 0  # confluent_kafka.TIMESTAMP_NOT_AVAILABLE
+_PARTITION_EOF = -191  # confluent_kafka.KafkaError._PARTITION_EOF
 
 
 class Record(NamedTuple):
-    """What `verify_message` needs of a consumer's record.
+    """The parts of a consumer's record that `verify_message` takes.
 
     Attributes:
         value: The message.
         received_at: The record's own time in seconds since the epoch; None if it
-            has none.
+            has none, or it is not trusted.
     """
 
     value: Any
     received_at: float | None
 
 
+@boundary
 def verify_message(
     value: Body, verifier: Verifier, *, received_at: float | datetime | None = None
 ) -> Delivery:
@@ -62,7 +96,7 @@ def verify_message(
         The delivery; its ``via`` is ``kafka``.
 
     Raises:
-        UnreadableBodyError: The message is not strict JSON.
+        UnreadableBodyError: The message is not strict JSON, or a tombstone.
         BodyTooLargeError: It is larger than the limit.
         MissingHeaderError: It has no ``headers`` with a signature and a timestamp.
         VerificationError: As for `Verifier.verify`.
@@ -70,20 +104,18 @@ def verify_message(
         ConfigurationError: *received_at* is not valid, or the replay store is
             asynchronous.
     """
-    outcome = hand_over(lambda one: one.verify, value, verifier, received_at)
-    del value, verifier
-    if isinstance(outcome, PortWebhookError):
-        raise outcome
-    return outcome
+    forms, headers = open_message(value, verifier)
+    return verifier.verify(forms, headers, received_at=received_at)
 
 
+@boundary
 def receive_message(
     value: Body, verifier: Verifier, *, received_at: float | datetime | None = None
 ) -> Reception:
     """Verify one message around the block that handles it.
 
     The claim is committed when the block ends, and released when it raises; see
-    `Verifier.receive`. Store the consumer's offset after the block.
+    `Verifier.receive`. Commit the consumer's offset after the block.
 
     Args:
         value: As for `verify_message`.
@@ -97,30 +129,29 @@ def receive_message(
         VerificationError: As for `verify_message`.
         ConfigurationError: The replay store is asynchronous.
     """
-    outcome = hand_over(lambda one: one.receive, value, verifier, received_at)
-    del value, verifier
-    if isinstance(outcome, PortWebhookError):
-        raise outcome
-    return outcome
+    forms, headers = open_message(value, verifier)
+    return verifier.receive(forms, headers, received_at=received_at)
 
 
+@boundary
 def areceive_message(
     value: Body, verifier: Verifier, *, received_at: float | datetime | None = None
 ) -> AsyncReception:
     """Do what `receive_message` does, for ``async with``."""
-    outcome = hand_over(lambda one: one.areceive, value, verifier, received_at)
-    del value, verifier
-    if isinstance(outcome, PortWebhookError):
-        raise outcome
-    return outcome
+    forms, headers = open_message(value, verifier)
+    return verifier.areceive(forms, headers, received_at=received_at)
 
 
-def read_record(record: Any) -> Record:
+@boundary
+def read_record(record: Any, *, trust_record_time: bool = True) -> Record:
     """Read a record of confluent-kafka, or of aiokafka.
 
     Args:
         record: A ``confluent_kafka.Message``, or a ``ConsumerRecord`` of aiokafka or
             kafka-python.
+        trust_record_time: False leaves out the record's own time, so that the clock
+            counts: unless the topic uses ``LogAppendTime``, the writer of a record
+            chooses it.
 
     Returns:
         Its value and its own time.
@@ -131,27 +162,361 @@ def read_record(record: Any) -> Record:
         ConfigurationError: *record* is a record of neither; ``poll()`` returns None
             when there is none.
     """
-    found = _read_record(record)
-    del record
-    if isinstance(found, PortWebhookError):
-        raise found
-    return found
-
-
-def _read_record(record: Any) -> Record | PortWebhookError:
+    require_bool("trust_record_time", trust_record_time)
     try:
-        if not callable(record.value):
-            stamp = record.timestamp
-            if stamp is None or stamp < 0:
-                return Record(record.value, None)
-            return Record(record.value, stamp / 1e3)
-        if record.error() is not None:
-            return UnreadableBodyError(
-                "The record reports an error of the broker and carries no message."
-            )
-        kind, stamp = record.timestamp()
-        return Record(record.value(), None if kind == _NO_TIMESTAMP else stamp / 1e3)
+        if callable(record.value):
+            problem, value = record.error(), record.value()
+            kind, stamp = record.timestamp()
+            stamp = None if kind == _NO_TIMESTAMP else stamp
+        else:
+            problem, value, stamp = None, record.value, record.timestamp
+            stamp = None if stamp is None or stamp < 0 else stamp
+        received_at = None if stamp is None else stamp / 1e3
     except Exception:  # noqa: BLE001  # whatever a record of another kind raises
-        return ConfigurationError(
-            f"{type(record).__name__} is no record of confluent-kafka or aiokafka"
+        kind = type(record).__name__
+        msg = f"{kind} is no record of confluent-kafka or aiokafka"
+        raise ConfigurationError(msg)
+    if problem is not None:
+        raise _broker_error(problem)
+    return Record(value, received_at if trust_record_time else None)
+
+
+@overload
+def consume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[Delivery], object],
+    *,
+    model: None = None,
+    running: Callable[[], bool] = ...,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None: ...
+@overload
+def consume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[ModelT], object],
+    *,
+    model: TypeForm[ModelT],
+    running: Callable[[], bool] = ...,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None: ...
+@boundary
+def consume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[Any], object],
+    *,
+    model: Any = None,
+    running: Callable[[], bool] = lambda: True,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None:
+    """Verify and handle the messages of a confluent-kafka consumer, one by one.
+
+    The offset of a message is committed, and the broker's answer awaited, when it is
+    done: when *handle* has returned, or when no second try could make it valid. That
+    is so for what fails verification, for a duplicate, and for a payload that is not
+    *model* (a `PayloadError`, of *handle* too). A message that is not done ends the
+    loop by its exception; its offset is not committed, and the consumer, if it is
+    used again, reads it again.
+
+    A commit that fails is logged as ``commit_failed`` and the loop goes on: after a
+    rebalance another consumer reads the message once more, and the next commit
+    includes this one.
+
+    Args:
+        consumer: A ``confluent_kafka.Consumer`` that has subscribed to the topic.
+            Set its ``enable.auto.commit`` to False: else offsets are committed
+            before the work is done. Closing it is left to the caller.
+        verifier: As for `verify_message`. With a replay store, which must be
+            synchronous, each message is claimed while it is handled.
+        handle: Called with each delivery. What it returns is dropped.
+        model: Parse the payload into this, and pass it instead of the delivery.
+        running: Asked before each poll; the loop ends when it returns False.
+        on_error: Called with the error and the record of a message that is passed
+            over. Errors of the broker that are not fatal come here too. What it
+            raises ends the loop like an exception of *handle*.
+        trust_record_time: As for `read_record`.
+        poll_timeout: How long one poll waits for a message, in seconds: the loop ends
+            at most so much later than *running* says.
+
+    Raises:
+        DeliveryInProgressError: Another consumer handles the message now.
+        ReplayStoreError: The replay store failed.
+        UnreadableBodyError: The broker reports a fatal error.
+        ConfigurationError: An argument is not valid.
+    """
+    loop = _Loop(
+        verifier,
+        model,
+        handle,
+        on_error,
+        trust_record_time=trust_record_time,
+        synchronous=True,
+    )
+    require_function("running", running)
+    require_seconds("poll_timeout", poll_timeout, positive=True)
+    poll: Any = getattr(consumer, "poll", None)
+    if not callable(poll) or iscoroutinefunction(poll):
+        kind = type(consumer).__name__
+        msg = f"consume takes a Consumer of confluent-kafka, not {kind}; see aconsume"
+        raise ConfigurationError(msg)
+    while running():
+        record = poll(poll_timeout)
+        if record is None or loop.passes_error(record):
+            continue
+        try:
+            loop.handle(record)
+        except BaseException:
+            _read_again(consumer, record)
+            raise
+        _commit(consumer, record)
+
+
+@overload
+async def aconsume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[Delivery], object],
+    *,
+    model: None = None,
+    running: Callable[[], bool] = ...,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None: ...
+@overload
+async def aconsume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[ModelT], object],
+    *,
+    model: TypeForm[ModelT],
+    running: Callable[[], bool] = ...,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None: ...
+@boundary
+async def aconsume(
+    consumer: Any,
+    verifier: Verifier,
+    handle: Callable[[Any], object],
+    *,
+    model: Any = None,
+    running: Callable[[], bool] = lambda: True,
+    on_error: OnError | None = None,
+    trust_record_time: bool = True,
+    poll_timeout: float = 1.0,
+) -> None:
+    """Do what `consume` does, for a consumer of aiokafka.
+
+    Args:
+        consumer: An ``AIOKafkaConsumer`` that has started, with
+            ``enable_auto_commit=False``.
+        verifier: As for `consume`; its replay store may be asynchronous.
+        handle: As for `consume`; it may be asynchronous, and so may *on_error*.
+        model: As for `consume`.
+        running: As for `consume`.
+        on_error: As for `consume`. aiokafka raises the broker's errors, so that none
+            comes here.
+        trust_record_time: As for `consume`.
+        poll_timeout: As for `consume`.
+
+    Raises:
+        DeliveryInProgressError: As for `consume`.
+        ReplayStoreError: As for `consume`.
+        ConfigurationError: An argument is not valid, or the consumer commits by
+            itself.
+    """
+    loop = _Loop(
+        verifier,
+        model,
+        handle,
+        on_error,
+        trust_record_time=trust_record_time,
+        synchronous=False,
+    )
+    require_function("running", running)
+    require_seconds("poll_timeout", poll_timeout, positive=True)
+    if not hasattr(consumer, "getmany"):
+        kind = type(consumer).__name__
+        msg = f"aconsume takes a consumer of aiokafka, not {kind}; see consume"
+        raise ConfigurationError(msg)
+    if getattr(consumer, "_enable_auto_commit", None) is True:
+        msg = "The consumer commits by itself: set enable_auto_commit=False"
+        raise ConfigurationError(msg)
+    milliseconds = max(1, round(poll_timeout * 1000))
+    while running():
+        batch = await consumer.getmany(timeout_ms=milliseconds, max_records=1)
+        for partition, (record,) in batch.items():
+            try:
+                await loop.ahandle(record)
+            except BaseException:
+                with suppress(Exception):  # it may have lost the partition
+                    consumer.seek(partition, record.offset)
+                raise
+            await _acommit(consumer, partition, record.offset)
+
+
+class _Loop:
+    """The handling of one record, which both loops share."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        model: Any,
+        handle: Callable[[Any], object],
+        on_error: OnError | None,
+        *,
+        trust_record_time: bool,
+        synchronous: bool,
+    ) -> None:
+        require_verifier(verifier)
+        require_bool("trust_record_time", trust_record_time)
+        check = require_function if synchronous else _require_callable
+        check("handle", handle)
+        if on_error is not None:
+            check("on_error", on_error)
+        self._endpoint = Endpoint[object](
+            verifier, model=model, synchronous=synchronous
         )
+        self._verifier = verifier
+        self._handle = handle
+        self._on_error = on_error
+        self._trust_record_time = trust_record_time
+
+    def passes_error(self, record: Any) -> bool:
+        """Tell whether *record* is an error of the broker, and raise a fatal one."""
+        error: Any = getattr(record, "error", None)
+        problem: Any = error() if callable(error) else None
+        if problem is None:
+            return False
+        failure = _broker_error(problem)
+        if problem.fatal():
+            raise failure
+        if problem.code() != _PARTITION_EOF:
+            self._verifier.reject(failure)
+            if self._on_error is not None:
+                self._on_error(failure, record)
+        return True
+
+    def handle(self, record: Any) -> None:
+        """Handle one record; it is done unless this raises."""
+        value, received_at = read_record(
+            record, trust_record_time=self._trust_record_time
+        )
+        handling = False
+        try:
+            with receive_message(
+                value, self._verifier, received_at=received_at
+            ) as delivery:
+                handling = True
+                result = self._handle(self._endpoint.argument(delivery))
+                if iscoroutine(result):
+                    result.close()  # against a warning that it was not awaited
+                    msg = "handle returned a coroutine; use aconsume"
+                    raise ConfigurationError(msg)
+        except DeliveryError as error:
+            if not _is_done(error, handling=handling):
+                raise
+            if self._on_error is not None:
+                self._on_error(error, record)
+
+    async def ahandle(self, record: Any) -> None:
+        """Do what `handle` does, and await what is asynchronous."""
+        value, received_at = read_record(
+            record, trust_record_time=self._trust_record_time
+        )
+        handling = False
+        try:
+            async with areceive_message(
+                value, self._verifier, received_at=received_at
+            ) as delivery:
+                handling = True
+                result = self._handle(self._endpoint.argument(delivery))
+                if isawaitable(result):
+                    await result
+        except DeliveryError as error:
+            if not _is_done(error, handling=handling):
+                raise
+            if self._on_error is not None:
+                result = self._on_error(error, record)
+                if isawaitable(result):
+                    await result
+
+
+def _is_done(error: DeliveryError, *, handling: bool) -> bool:
+    """Tell whether no second try can make the record valid."""
+    if isinstance(error, DeliveryInProgressError | ReplayStoreError):
+        return False
+    # A handler may raise errors of other deliveries. They say nothing of this one.
+    return not handling or isinstance(error, PayloadError)
+
+
+def _require_callable(name: str, value: object) -> None:
+    if not callable(value):
+        msg = f"{name} must be callable"
+        raise ConfigurationError(msg)
+
+
+def _broker_error(problem: Any) -> UnreadableBodyError:
+    name = f" ({problem.name()})" if hasattr(problem, "name") else ""
+    return UnreadableBodyError(
+        f"The record reports an error of the broker{name} and carries no message."
+    )
+
+
+def _read_again(consumer: Any, record: Any) -> None:
+    """Go back to *record*, if its partition is still assigned to *consumer*."""
+    with suppress(Exception):  # the record's own exception goes on
+        place = (record.topic(), record.partition())
+        for partition in consumer.assignment():
+            if (partition.topic, partition.partition) == place:
+                partition.offset = record.offset()
+                consumer.seek(partition)
+
+
+def _commit(consumer: Any, record: Any) -> None:
+    try:
+        results = consumer.commit(message=record, asynchronous=False) or ()
+        failed = next((each.error for each in results if each.error), None)
+    except Exception as error:  # noqa: BLE001  # confluent-kafka's need not be loaded
+        failed = error.args[0] if error.args else error
+    if failed is not None:
+        _log_commit(failed, record.topic(), record.partition(), record.offset())
+
+
+async def _acommit(consumer: Any, partition: Any, offset: int) -> None:
+    committing = asyncio.ensure_future(consumer.commit({partition: offset + 1}))
+    try:
+        await asyncio.wait([committing])
+    except asyncio.CancelledError:
+        # The work is done, and so must be its offset before the loop ends.
+        await asyncio.wait([committing])
+        raise
+    finally:
+        if committing.done() and not committing.cancelled():
+            error = committing.exception()
+            if error is not None:
+                _log_commit(error, partition.topic, partition.partition, offset)
+
+
+def _log_commit(error: Any, topic: str, partition: int, offset: int) -> None:
+    kind = error.name() if hasattr(error, "name") else type(error).__name__
+    _log.write(
+        _log.WARNING,
+        f"The offset of record {offset} of {topic}-{partition} was not committed "
+        f"({kind}); the record may be read again.",
+        "commit_failed",
+        error=kind,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+    )

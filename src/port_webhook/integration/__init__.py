@@ -14,6 +14,7 @@ from port_webhook.integration._body import (
     check_method,
     collect,
     declared_length,
+    perhaps_consumed,
 )
 from port_webhook.integration._endpoint import (
     Endpoint,
@@ -33,6 +34,7 @@ from port_webhook.integration._lifecycle import (
     reusable,
 )
 from port_webhook.integration._paths import PathPrefixes
+from port_webhook.integration._wsgi import read_input, replace_input, signed_headers
 
 __all__ = [
     "DELIVERY_KEY",
@@ -55,7 +57,11 @@ __all__ = [
     "handle",
     "hide_delivery",
     "join_header",
+    "perhaps_consumed",
+    "read_input",
+    "replace_input",
     "require_verifier",
     "reusable",
     "serve",
+    "signed_headers",
 ]

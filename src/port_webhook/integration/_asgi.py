@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import DeliveryError, UnreadableBodyError
-from port_webhook.integration._body import check_media, collect
+from port_webhook.integration._body import check_media, collect, perhaps_consumed
 from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from port_webhook._delivery import Delivery
     from port_webhook._reception import AsyncReception
-    from port_webhook._verifier import Verifier
+    from port_webhook._verifier import SignedForms, Verifier
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -74,7 +74,7 @@ async def serve(
     ]
     gone = False
 
-    async def read(limit: int) -> bytes:
+    async def read(limit: int) -> bytes | SignedForms:
         nonlocal gone
         check_media(
             join_header(headers, b"content-type"),
@@ -83,10 +83,15 @@ async def serve(
         try:
             async with aclosing(_chunks(receive)) as chunks:
                 length = join_header(headers, _CONTENT_LENGTH)
-                return await collect(chunks, length, limit)
+                body = await collect(chunks, length, limit)
         except OSError:
             gone = True
-            raise UnreadableBodyError("The connection ended before the body did.")
+            raise UnreadableBodyError(
+                "The connection ended before the body did, or something read the body "
+                "before it could be verified."
+            )
+        is_chunked = length is None and join_header(headers, b"transfer-encoding")
+        return perhaps_consumed(body) if is_chunked and not body else body
 
     try:
         delivery, reception = await abegin(

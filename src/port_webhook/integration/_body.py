@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from port_webhook._tracebacks import boundary
+from port_webhook._verifier import SignedForms
 from port_webhook.exceptions import (
     BodyTooLargeError,
     MethodNotAllowedError,
@@ -14,7 +15,7 @@ from port_webhook.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Iterator
 
 __all__ = [
     "check_body",
@@ -22,6 +23,7 @@ __all__ = [
     "check_method",
     "collect",
     "declared_length",
+    "perhaps_consumed",
 ]
 
 # Protocol, section 2: the methods that an action can be configured with.
@@ -123,6 +125,27 @@ def check_body(body: bytes, declared: int | None, limit: int) -> bytes:
         f"The body is empty, but {declared} bytes were declared: the sender did "
         "not send them, or something read the body before it could be verified."
     )
+
+
+@boundary
+def perhaps_consumed(body: bytes) -> SignedForms:
+    """Return a body of undeclared length of which something may have read a part.
+
+    Hand it on like a body. If it does not verify, that is an `UnreadableBodyError`
+    instead of a `SignatureMismatchError`, which would point to the secret.
+
+    Args:
+        body: What is left of the body; often nothing.
+    """
+
+    def candidates() -> Iterator[bytes]:
+        yield body
+        raise UnreadableBodyError(
+            "No signature matches what is left of the body, which has no declared "
+            "length: something seems to have read the body before it was verified."
+        )
+
+    return SignedForms("port", candidates())
 
 
 @boundary

@@ -6,8 +6,7 @@ imported that decorates a view, and says what to write instead.
 
 from __future__ import annotations
 
-import asyncio
-from functools import cached_property, update_wrapper
+from functools import cache, update_wrapper
 from inspect import (
     Parameter,
     Signature,
@@ -50,8 +49,8 @@ class Endpoint(Generic[RequestT]):
             framework is asynchronous it may be, too; otherwise it runs in a thread.
         model: What to parse the payload into, for the view; None gives the delivery.
         synchronous: The framework cannot await a replay store, or *choose*.
-        default: Returns the verifier if neither is given; None is
-            `Verifier.from_env`.
+        default: Returns the verifier if neither is given, for each request; None is
+            `Verifier.from_env`, once.
         to_thread: Runs a function in a thread; None is `asyncio.to_thread`.
 
     Raises:
@@ -74,8 +73,8 @@ class Endpoint(Generic[RequestT]):
         self._synchronous = synchronous
         self._verifier: Verifier | None = None
         self._choose = choose
-        self._default = default or Verifier.from_env
-        self._to_thread = to_thread or asyncio.to_thread
+        self._default = default or cache(Verifier.from_env)
+        self._to_thread = to_thread
         if model is not None:
             from port_webhook.models import check_model
 
@@ -101,10 +100,6 @@ class Endpoint(Generic[RequestT]):
                 "synchronous function"
             )
 
-    @cached_property
-    def _default_verifier(self) -> Verifier:
-        return self._accept(self._default())
-
     @boundary
     def verifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*.
@@ -115,7 +110,7 @@ class Endpoint(Generic[RequestT]):
         if self._verifier is not None:
             return self._verifier
         if self._choose is None:
-            return self._default_verifier
+            return self._accept(self._default())
         return self._accept(self._choose(request))
 
     @boundary
@@ -124,11 +119,16 @@ class Endpoint(Generic[RequestT]):
         if self._verifier is not None:
             return self._verifier
         if self._choose is None:
-            return self._default_verifier
+            return self._accept(self._default())
         if _is_async(self._choose):
             chosen = self._choose(request)
         else:
             # It may block: it may ask a database, or fetch a secret.
+            if self._to_thread is None:
+                # Not at the top: a cold start on Lambda needs no asyncio.
+                from asyncio import to_thread
+
+                self._to_thread = to_thread
             chosen = await self._to_thread(self._choose, request)
         return self._accept(await chosen if isawaitable(chosen) else chosen)
 
@@ -167,6 +167,7 @@ def decorate(
     make: Callable[[Callable[..., Any], Verifier | None], Callable[..., Any]],
     *,
     options: bool = False,
+    class_hint: str = "decorate the method, or see the page of the framework",
 ) -> Callable[..., Any]:
     """Serve the three ways of writing ``webhook``.
 
@@ -177,6 +178,7 @@ def decorate(
         make: Called with the view and the verifier, or None; returns the wrapper.
         options: Whether ``webhook`` was given keywords, which bare ``@webhook`` has
             not.
+        class_hint: What the error for a class says to do instead.
 
     Raises:
         ConfigurationError: *target* is something else, such as a class or a secret.
@@ -185,21 +187,21 @@ def decorate(
 
         @boundary
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
-            return make(_require_function(view), target)
+            return make(_require_function(view, class_hint), target)
 
         return decorator
     if not callable(target):
         require_verifier(target)
     if options:
         _refuse_chooser(target)
-    return _guard(make(_require_function(target), None))
+    return _guard(make(_require_function(target, class_hint), None))
 
 
-def _require_function(view: Any) -> Callable[..., Any]:
+def _require_function(view: Any, class_hint: str) -> Callable[..., Any]:
     if isinstance(view, type):
         raise ConfigurationError(
-            "webhook decorates functions, not classes; of a class-based view, decorate "
-            "the method, or see the page of the framework"
+            f"webhook decorates functions, not classes; of a class-based view, "
+            f"{class_hint}"
         )
     if not callable(view):
         raise ConfigurationError(
@@ -248,7 +250,9 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     except (TypeError, ValueError):
         return None  # a built-in function, which does not tell
     positional = [each for each in parameters if each.kind in _POSITIONAL]
-    before += bool(parameters) and parameters[0].name == "self"
+    is_method = bool(parameters) and parameters[0].name == "self"
+    first = ["self"] * is_method + ["request"] * before
+    before = len(first)
     if len(positional) > before:
         found = positional[before]
     elif any(each.kind in _VARIABLE for each in parameters):
@@ -256,7 +260,7 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     else:
         raise ConfigurationError(
             f"{_name(view)} has no parameter for the delivery; write "
-            f"def {_name(view)}({'request, ' if before else ''}delivery). A function "
+            f"def {_name(view)}({', '.join([*first, 'delivery'])}). A function "
             "that chooses a verifier is passed as choose="
         )
     if found.default is not Parameter.empty:

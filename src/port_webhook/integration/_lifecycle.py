@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import DeliveryError, PayloadError
 from port_webhook.integration._body import check_method
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import Headers
-    from port_webhook._verifier import Verifier
+    from port_webhook._verifier import CheckedHeaders, SignedForms, Verifier
 
 __all__ = [
     "DELIVERY_KEY",
@@ -52,7 +52,7 @@ def handle(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], bytes],
+    read: Callable[[int], bytes | SignedForms],
     run: Callable[[Delivery], ResultT],
     status_of: Callable[[ResultT | BaseException], int | None],
     respond: Callable[[DeliveryError], ResultT],
@@ -78,15 +78,18 @@ def handle(
     Returns:
         What *run* or *respond* returned.
     """
+    reception = None
     try:
-        delivery, reception = begin(
-            verifier,
-            headers,
-            method=method,
-            existing=existing,
-            read=read,
-            received_at=received_at,
-        )
+        delivery = reusable(existing, verifier)
+        if delivery is None:
+            checked = _check(verifier, headers, method, received_at)
+            body = _read(verifier, read)
+            if verifier.has_replay_store:
+                reception = verifier.receive(body, checked)
+                delivery = reception.__enter__()
+            else:
+                # Nothing is claimed, so there is nothing to end.
+                delivery = verifier.verify(body, checked)
     except DeliveryError as refusal:
         return respond(refusal)
     try:
@@ -94,12 +97,12 @@ def handle(
         status = status_of(result)
     except BaseException as error:
         try:
-            end(verifier, reception, status_of(error), error)
+            _end(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        end(verifier, reception, status, None)
+        _end(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -112,7 +115,7 @@ def begin(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], bytes],
+    read: Callable[[int], bytes | SignedForms],
     received_at: float | datetime | None = None,
 ) -> tuple[Delivery, Reception | None]:
     """Do the first half of `handle`, for a framework that calls the view itself.
@@ -134,18 +137,8 @@ def begin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    try:
-        check_method(method)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    checked = verifier.check_headers(headers, received_at=received_at)
-    try:
-        body = read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    reception = verifier.receive(body, checked)
+    checked = _check(verifier, headers, method, received_at)
+    reception = verifier.receive(_read(verifier, read), checked)
     return reception.__enter__(), reception
 
 
@@ -200,16 +193,23 @@ async def ahandle(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes]],
+    read: Callable[[int], Awaitable[bytes | SignedForms]],
     run: Callable[[Delivery], Awaitable[ResultT]],
     status_of: Callable[[ResultT | BaseException], int | None],
     respond: Callable[[DeliveryError], ResultT],
 ) -> ResultT:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
+    reception = None
     try:
-        delivery, reception = await abegin(
-            verifier, headers, method=method, existing=existing, read=read
-        )
+        delivery = reusable(existing, verifier)
+        if delivery is None:
+            checked = _check(verifier, headers, method, None)
+            body = await _aread(verifier, read)
+            if verifier.has_replay_store:
+                reception = verifier.areceive(body, checked)
+                delivery = await reception.__aenter__()
+            else:
+                delivery = verifier.verify(body, checked)
     except DeliveryError as refusal:
         return respond(refusal)
     try:
@@ -217,12 +217,12 @@ async def ahandle(
         status = status_of(result)
     except BaseException as error:
         try:
-            await aend(verifier, reception, status_of(error), error)
+            await _aend(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        await aend(verifier, reception, status, None)
+        await _aend(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -235,24 +235,14 @@ async def abegin(
     *,
     method: str | None,
     existing: object,
-    read: Callable[[int], Awaitable[bytes]],
+    read: Callable[[int], Awaitable[bytes | SignedForms]],
 ) -> tuple[Delivery, AsyncReception | None]:
     """Do what `begin` does, awaiting the body and the replay store."""
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    try:
-        check_method(method)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    checked = verifier.check_headers(headers)
-    try:
-        body = await read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    reception = verifier.areceive(body, checked)
+    checked = _check(verifier, headers, method, None)
+    reception = verifier.areceive(await _aread(verifier, read), checked)
     return await reception.__aenter__(), reception
 
 
@@ -269,3 +259,42 @@ async def aend(
         await reception.finish(error)
     if invalid is not None:
         raise invalid
+
+
+def _check(
+    verifier: Verifier,
+    headers: Headers,
+    method: str | None,
+    received_at: float | datetime | None,
+) -> CheckedHeaders:
+    """Check what can be checked before the body is read."""
+    try:
+        _check_method(method)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+    return verifier.check_headers(headers, received_at=received_at)
+
+
+def _read(
+    verifier: Verifier, read: Callable[[int], bytes | SignedForms]
+) -> bytes | SignedForms:
+    try:
+        return read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+
+
+async def _aread(
+    verifier: Verifier, read: Callable[[int], Awaitable[bytes | SignedForms]]
+) -> bytes | SignedForms:
+    try:
+        return await read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+
+
+# Those that call these are boundaries already.
+_end, _aend, _check_method = inner(end), inner(aend), inner(check_method)

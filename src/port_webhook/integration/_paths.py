@@ -146,9 +146,16 @@ def _fold(text: str) -> str:
 
 
 def _in_order(wanted: list[str], segments: list[str]) -> bool:
-    """Tell whether all that is *wanted* occurs in *segments*, in its order."""
+    """Tell whether all that is *wanted* occurs in *segments*, in its order.
+
+    The first may be the end of one: Litestar routes ``/apiport`` to ``/port`` of what
+    is mounted at ``/api``.
+    """
     found = iter(segments)
-    return all(each in found for each in wanted)
+    return not wanted or (
+        any(each.endswith(wanted[0]) for each in found)
+        and all(each in found for each in wanted[1:])
+    )
 
 
 def _listed(name: str, values: Iterable[str]) -> list[str]:

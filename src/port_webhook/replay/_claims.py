@@ -11,7 +11,7 @@ import asyncio
 import os
 from contextlib import suppress
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from port_webhook import _log
 from port_webhook.exceptions import (
@@ -90,8 +90,11 @@ class Claims:
         if self.is_async and isinstance(error, RuntimeError | AttributeError):
             text = str(error)
             if any(each in text for each in _OTHER_LOOP):
-                return "its client belongs to another event loop; make one store a loop"
-        kind: Any = type(self.store)
+                return (
+                    "its client belongs to another event loop; "
+                    "make one store for each loop"
+                )
+        kind = type(cast("object", self.store))
         explain: Any = getattr(kind, "_explain", None)
         return "" if explain is None else str(explain(self.store, error))
 

@@ -17,7 +17,7 @@ import os
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
@@ -238,9 +238,12 @@ class DynamoDBReplayStore:
     def _explain(self, error: BaseException) -> str:
         """Return the code of an AWS error, and what to do, as far as it is known."""
         name = type(error).__name__
-        code: Any = getattr(error, "response", {}).get("Error", {}).get("Code")
-        if not (isinstance(code, str) and _CODE.fullmatch(code)):
-            code = name
+        code = name
+        response: Any = getattr(error, "response", None)
+        if isinstance(response, dict):
+            found: Any = cast("Any", response).get("Error", {}).get("Code")
+            if isinstance(found, str) and _CODE.fullmatch(found):
+                code = found
         # botocore has a class named like the code for some of the codes.
         parts = ("" if code == name else code, _REMEDIES.get(code, ""))
         return "; ".join(filter(None, parts))

@@ -72,6 +72,8 @@ return redis.call('DEL', KEYS[1])
 """
 
 _WORD = re.compile(r"[A-Z]{2,20}")
+# Redis 6 puts the place in the script before it: "... @user_script: 5: -OOM command".
+_WORD_OF_MESSAGE = re.compile(r"(?:^|: -?)([A-Z]{2,20}) ")
 # The words of errors for which redis-py has a class.
 _WORDS = {
     "BusyLoadingError": "LOADING",
@@ -318,12 +320,14 @@ def _explain(error: BaseException) -> str:
     """Return the word of a Redis error, and what to do, as far as they are known."""
     if not _is_of_redis_py(error):
         return ""
-    # redis-py removes the word from the message where it has a class for it; from
-    # version 8 on it is an attribute.
     name = type(error).__name__
-    word: Any = getattr(error, "status_code", None) or str(error).partition(" ")[0]
-    if not (isinstance(word, str) and _WORD.fullmatch(word)):
+    word: Any = getattr(error, "status_code", None)  # from redis-py 8 on
+    if not (isinstance(word, str) and _WORD.fullmatch(word)) or word == "ERR":
+        # redis-py removes the word from the message where it has a class for it.
         word = _WORDS.get(name, "")
+        if name == "ResponseError":
+            found = _WORD_OF_MESSAGE.search(str(error))
+            word = found[1] if found else ""
     remedy = _REMEDIES.get(word) or _REMEDIES.get(name)
     return "; ".join(filter(None, (word, remedy)))
 

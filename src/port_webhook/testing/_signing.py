@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from port_webhook._arguments import read_body, read_instant, require_function
-from port_webhook._json import parse, respell_strings
+from port_webhook._json import parse, spellings
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary
 from port_webhook._verifier import sign
@@ -299,4 +299,4 @@ def _copy(document: object) -> Any:
 def _print(value: object) -> bytes:
     """Print JSON compactly, its strings as JavaScript does."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return respell_strings(text.encode("ascii"))
+    return [*spellings(text.encode("ascii"))][-1]

@@ -1,9 +1,8 @@
-"""What a Lambda event says of its HTTP request, and the answer in the same shape.
+"""Read the event of an HTTP request, and write the response in the same shape.
 
 AWS spells one request in four ways: API Gateway's payload formats 1.0 (REST APIs) and
 2.0 (HTTP APIs; function URLs use it too), and the two modes of an Application Load
-Balancer. As in ``signature``, errors are returned: an event holds the body and the
-signature.
+Balancer.
 """
 
 from __future__ import annotations
@@ -23,152 +22,209 @@ from port_webhook.exceptions import (
     DeliveryError,
     UnreadableBodyError,
 )
+from port_webhook.integration import check_media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-_NAMES = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
+__all__ = [
+    "PLAIN",
+    "Request",
+    "decode_base64",
+    "finish",
+    "open_event",
+    "refuse",
+    "respond",
+]
+
+_CONTENT_TYPE = "content-type"
+_CONTENT_ENCODING = "content-encoding"
+_NAMES = frozenset(
+    (SIGNATURE_HEADER, TIMESTAMP_HEADER, _CONTENT_TYPE, _CONTENT_ENCODING)
+)
+# What the events of queues, streams and buses have, and no HTTP request's.
+_QUEUED = ("Records", "records", "detail-type")
 _STATUS = re.compile("[1-5][0-9]{2}")
 _BINARY = "application/octet-stream"
 
 
 class Request:
-    """The parts of an event, of which headers and body can be taken once.
-
-    What a handler raises shows the frames that hold it, so it shows neither.
+    """The parts of an event that say something about its HTTP request.
 
     Attributes:
+        headers: All values of the two signature headers.
+        method: The HTTP method; None if the event names none.
         balancer: The event is that of a load balancer.
-        multi_value: The answer's headers are read from ``multiValueHeaders`` alone.
+        multi_value: The response's headers are read from ``multiValueHeaders`` alone.
     """
 
-    def __init__(  # described above
+    def __init__(
         self,
-        headers: list[tuple[str, object]],
+        pairs: list[tuple[str, object]],
         body: object = None,
         is_base64: object = None,
         *,
+        method: str | None = None,
         balancer: bool = False,
         multi_value: bool = False,
     ) -> None:
-        self._headers = headers
+        self.headers = pairs
+        self.method = method
+        self.balancer = balancer
+        self.multi_value = multi_value
         self._body = body
         self._is_base64 = is_base64
-        self.balancer: bool = balancer
-        self.multi_value: bool = multi_value
 
-    def take_headers(self) -> list[tuple[str, object]]:
-        """Return all values of the two signature headers."""
-        headers, self._headers = self._headers, []
-        return headers
-
-    def read(self, limit: int) -> bytes | DeliveryError:
+    def read(self, limit: int) -> bytes:
         """Return the bytes of the body; *limit* is in bytes.
 
         An event holds the whole body or does not exist. So nothing can be truncated
         here, and Content-Length, which may count a compressed body, is not compared.
+
+        Raises:
+            UnsupportedMediaError: As `check_media` does.
+            UnreadableBodyError: The body is not what the event declares.
+            BodyTooLargeError: It is larger than *limit*.
         """
-        body, self._body = self._body, None
-        if body is None:
+        check_media(self._join(_CONTENT_TYPE), self._join(_CONTENT_ENCODING))
+        if self._body is None:
             return b""
         if self._is_base64 is None or self._is_base64 is False:
-            return read_body(body, limit)
+            return read_body(self._body, limit)
         if self._is_base64 is True:
-            return decode_base64(body, limit)
-        return UnreadableBodyError("The event's isBase64Encoded is not true or false.")
+            return decode_base64(self._body, limit)
+        raise UnreadableBodyError("The event's isBase64Encoded is not true or false.")
 
-    def forget(self) -> None:
-        """Drop a body that was not taken, because the headers were refused."""
-        self._body = None
+    def _join(self, wanted: str) -> str:
+        values = [value for name, value in self.headers if name == wanted]
+        return ",".join(value for value in values if isinstance(value, str))
 
 
 PLAIN = Request([])
-"""Stands for an event that says nothing of its request."""
+"""Placeholder for an event without request details."""
 
 
-def open_event(event: object) -> Request | UnreadableBodyError | ConfigurationError:
-    """Find the parts of *event*, of which each may be missing, null or wrong."""
+def open_event(event: object) -> Request:
+    """Find the parts of *event*, of which each may be missing, null or wrong.
+
+    Raises:
+        UnreadableBodyError: It is not the event of an HTTP request.
+        ConfigurationError: It is the event of a queue or a stream.
+    """
     if isinstance(event, Delivery):
-        return PLAIN  # by a webhook around this one, which has verified it
+        return PLAIN  # a webhook around this one has verified it
     if not isinstance(event, Mapping):
         kind = type(event).__name__
-        return UnreadableBodyError(f"The event is {kind}, not that of an HTTP request.")
-    fields = cast("Mapping[str, Any]", event)
+        raise UnreadableBodyError(f"The event is {kind}, not that of an HTTP request.")
     try:
-        if "Records" in fields or "records" in fields:
-            # An answer would tell the queue that its messages are done.
-            return ConfigurationError(
-                "The event is that of a queue or a stream, not of an HTTP request; "
-                "for a Kafka trigger there is handle_kafka_event"
-            )
-        single = _read_map(fields.get("headers"))
-        multi = _read_map(fields.get("multiValueHeaders"))
-        if single is not None and multi is not None:
-            # A load balancer sends one of the two maps, a REST API both.
-            return Request(
-                _merge(single, multi),
-                fields.get("body"),
-                fields.get("isBase64Encoded"),
-                balancer="elb" in (_read_map(fields.get("requestContext")) or {}),
-                multi_value=bool(multi) and not single,
-            )
-    except Exception:  # noqa: BLE001, S110  # a foreign mapping may raise anything
-        pass
-    return UnreadableBodyError("The event's headers are not a mapping.")
+        return _read_request(cast("Mapping[str, Any]", event))
+    except ConfigurationError:
+        raise
+    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+        raise UnreadableBodyError("The event's headers are not a mapping.")
 
 
-def _read_map(value: object) -> Mapping[str, Any] | None:
-    """Return a mapping, an empty one for null, and None for what is neither."""
+def _read_request(event: Mapping[str, Any]) -> Request:
+    """Do what `open_event` does; raise anything for what is not an event."""
+    if any(name in event for name in _QUEUED):
+        from ._queues import refuse_queue
+
+        refuse_queue(event)
+    single = _read_map(event.get("headers"))
+    multi = _read_map(event.get("multiValueHeaders"))
+    context = _read_part(event, "requestContext")
+    # A load balancer sends one of the two maps, a REST API both.
+    return Request(
+        _merge(single, multi),
+        event.get("body"),
+        event.get("isBase64Encoded"),
+        method=_read_method(event, context),
+        balancer="elb" in context,
+        multi_value=bool(multi) and not single,
+    )
+
+
+def _read_map(value: object) -> Mapping[str, Any]:
+    """Return a mapping, which null is too, an empty one."""
     if value is None:
         return {}
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return cast("Mapping[str, Any]", value)
+
+
+def _read_part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of an event that may be anything, and then says nothing."""
+    part = fields.get(name)
+    return cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+
+
+def _read_method(event: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    """Return the HTTP method, of payload format 1.0 or a load balancer, or of 2.0."""
+    method = event.get("httpMethod")
+    if method is None:
+        method = _read_part(context, "http").get("method")
+    if method is None or isinstance(method, str):
+        return method
+    return ""  # no method that is allowed
 
 
 def _merge(
     single: Mapping[str, Any], multi: Mapping[str, Any]
 ) -> list[tuple[str, object]]:
-    """Return each value of the two headers as often as it was sent.
+    """Return each value of the headers that matter as often as it was sent.
 
     A REST API shows every value in ``multiValueHeaders`` and the last one in
     ``headers`` as well; that one is not a second value.
     """
-    pairs: list[tuple[str, object]] = []
-    for name, values in multi.items():
-        if (lowered := str(name).lower()) in _NAMES:
-            listed: list[object] = [values]
-            if isinstance(values, list):
-                listed = cast("list[object]", values)
-            pairs.extend((lowered, value) for value in listed)
+    pairs = _flatten(multi)
     unmatched = pairs.copy()
-    for name, value in single.items():
-        if (lowered := str(name).lower()) in _NAMES:
-            pair = (lowered, value)
-            if pair in unmatched:
-                unmatched.remove(pair)
-            else:
-                pairs.append(pair)
+    for pair in _flatten(single):
+        if pair in unmatched:
+            unmatched.remove(pair)
+        else:
+            pairs.append(pair)
     return pairs
 
 
-def decode_base64(text: object, limit: int) -> bytes | DeliveryError:
-    """Decode strict base64 of at most *limit* bytes."""
+def _flatten(headers: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return a pair for each value; event parsers make lists of single values, too."""
+    pairs: list[tuple[str, object]] = []
+    for name, value in headers.items():
+        if (lowered := str(name).lower()) in _NAMES:
+            values: list[object] = [value]
+            if isinstance(value, list | tuple):
+                values = list(cast("list[object]", value))
+            pairs += [(lowered, each) for each in values]
+    return pairs
+
+
+def decode_base64(text: object, limit: int) -> bytes:
+    """Decode strict base64 of at most *limit* bytes.
+
+    Raises:
+        UnreadableBodyError: It is not the only spelling of its bytes.
+        BodyTooLargeError: It is larger than *limit*.
+    """
     if not isinstance(text, str):
-        return UnreadableBodyError(f"The body is {type(text).__name__}, not base64.")
+        raise UnreadableBodyError(f"The body is {type(text).__name__}, not base64.")
     # Four characters stand for three bytes: this bounds the work.
     if len(text) > (limit + 2) // 3 * 4:
-        return BodyTooLargeError(limit)
+        raise BodyTooLargeError(limit)
     try:
         body = a2b_base64(text, strict_mode=True)
     except ValueError:
         body = None
     # Python lets some needless padding pass, and bits that stand for nothing.
     if body is None or b2a_base64(body, newline=False) != text.encode("ascii"):
-        return UnreadableBodyError("The body is not valid base64.")
-    return body if len(body) <= limit else BodyTooLargeError(limit)
+        raise UnreadableBodyError("The body is not valid base64.")
+    if len(body) > limit:
+        raise BodyTooLargeError(limit)
+    return body
 
 
 def finish(result: Any) -> Any:
-    """Run to its end what an asynchronous handler returned, or return it as it is."""
+    """Run a coroutine to completion; return any other result unchanged."""
     if isawaitable(result):
         import asyncio
 
@@ -181,13 +237,17 @@ async def _finish(result: Awaitable[Any]) -> Any:
 
 
 def refuse(error: DeliveryError, request: Request) -> dict[str, Any]:
-    """Write the answer to a *request* that was not handled."""
+    """Write the response to a *request* that is not handled."""
     response = {"body": error.http_body.decode("ascii"), "isBase64Encoded": False}
     return _shape(error.http_status, response, dict(error.http_headers), request)
 
 
-def respond(result: object, request: Request) -> dict[str, Any] | ConfigurationError:
-    """Write the answer that a handler returned: a full response, or only a body."""
+def respond(result: object, request: Request) -> dict[str, Any]:
+    """Write the response that a handler returned: a full one, or only its body.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
     if isinstance(result, Mapping):
         result = dict(cast("Mapping[str, Any]", result))
     response: dict[str, Any] = {"statusCode": 200, "body": result}
@@ -197,22 +257,24 @@ def respond(result: object, request: Request) -> dict[str, Any] | ConfigurationE
         response["headers"] = {"Content-Type": "text/plain; charset=utf-8"}
     status = str(response["statusCode"])
     if _STATUS.fullmatch(status) is None:
-        return ConfigurationError("The handler returned a statusCode that is none")
-    single = _read_map(response.get("headers"))
-    multi = _read_map(response.get("multiValueHeaders"))
-    if single is None or multi is None:
-        return ConfigurationError("The handler returned headers that are not a dict")
-    headers = dict(single)
+        raise ConfigurationError(
+            "The handler returned a statusCode that is not a number from 100 to 599"
+        )
+    try:
+        headers = dict(_read_map(response.get("headers")))
+        multi = _read_map(response.get("multiValueHeaders"))
+    except TypeError:
+        raise ConfigurationError("The handler returned headers that are not a dict")
     encoded: object = response.get("isBase64Encoded", False)
     body, kind = _write_body(response.get("body"))
     if not isinstance(body, str):
-        return ConfigurationError(
+        raise ConfigurationError(
             "The handler returned something that is not a response: it may return "
             "JSON in a dict or a list, text, bytes, None, or a dict with statusCode"
         )
     if kind is not None:
         encoded = kind == _BINARY
-        if "content-type" not in {str(name).lower() for name in (*headers, *multi)}:
+        if _CONTENT_TYPE not in {str(name).lower() for name in (*headers, *multi)}:
             headers["Content-Type"] = kind
     response = {**response, "body": body, "isBase64Encoded": encoded}
     return _shape(int(status), response, headers, request)
@@ -237,7 +299,7 @@ def _write_body(body: object) -> tuple[object, str | None]:
 def _shape(
     status: int, response: dict[str, Any], headers: dict[str, Any], request: Request
 ) -> dict[str, Any]:
-    """Write *response* as the service that sent the event reads it."""
+    """Put *response* into the form that the sender of the event reads."""
     shaped = {**response, "statusCode": status, "headers": headers}
     if request.balancer:
         shaped.setdefault("statusDescription", f"{status} {_phrase(status)}")

@@ -3,44 +3,54 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from port_webhook._delivery import Delivery
-from port_webhook.exceptions import (
-    ConfigurationError,
-    DeliveryError,
-    PortWebhookError,
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError, DeliveryError
+from port_webhook.integration import (
+    Endpoint,
+    begin,
+    check_view,
+    decorate,
+    end,
+    handle,
+    require_verifier,
 )
-from port_webhook.integration import Endpoint, check_verifier, decorate, handle
 
-from ._event import (
-    PLAIN,
-    finish,
-    open_event,
-    refuse,
-    respond,
-)
+from ._event import PLAIN, finish, open_event, refuse, respond
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from typing_extensions import TypeVar as DefaultTypeVar
+    from typing_extensions import TypeForm
 
+    from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
-
-    ModelT = DefaultTypeVar("ModelT", default=Delivery)
 
     Result = Mapping[str, Any] | list[Any] | str | bytes | None
     Answer = Result | Awaitable[Result]
     Choose = Callable[[dict[str, Any]], Verifier]
 
+__all__ = ["Decorator", "verify_event", "webhook"]
+
 ArgT_co = TypeVar("ArgT_co", covariant=True)
+ModelT = TypeVar("ModelT")
 ContextT = TypeVar("ContextT")
+
+# What Lambda calls, whatever the names and types of the handler's parameters.
+_SIGNATURE = Signature(
+    [
+        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)
+        for name in ("event", "context")
+    ],
+    return_annotation=dict[str, Any],
+)
 
 
 class Decorator(Protocol[ArgT_co]):
-    """What ``webhook(…)`` returns; it takes a handler."""
+    """The type of ``webhook(…)``; it takes a handler."""
 
     def __call__(
         self, handler: Callable[[ArgT_co, ContextT], Answer], /
@@ -51,44 +61,62 @@ class Decorator(Protocol[ArgT_co]):
 
 @overload
 def webhook(
-    verifier: Verifier | Choose | None = None, /, *, model: type[ModelT] | None = None
+    verifier: Verifier | None = None, /, *, choose: Choose | None = None
+) -> Decorator[Delivery]: ...
+@overload
+def webhook(
+    verifier: Verifier | None = None,
+    /,
+    *,
+    choose: Choose | None = None,
+    model: TypeForm[ModelT],
 ) -> Decorator[ModelT]: ...
 @overload
 def webhook(
     handler: Callable[[Delivery, ContextT], Answer], /
 ) -> Callable[[Any, ContextT], dict[str, Any]]: ...
+@boundary
 def webhook(
-    verifier: object = None, /, *, model: type[Any] | None = None
+    verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
     """Let a handler see verified deliveries only.
 
-    A request that fails is answered in the shape of its event without calling the
-    handler: 401, 400, 413, 422, or what a replay store says. What the handler
-    returns becomes a proxy response: a dict or a list as JSON, text, bytes, None, or
-    a full response, which is a dict with ``statusCode``. What it raises is raised,
-    so that Lambda reports it, and the request may run again.
+    A request that fails gets a response in the shape of its event, and the handler is
+    not called: 401, 400, 405, 413, 415, 422, or what a replay store says. What the
+    handler returns becomes a proxy response: a dict or a list as JSON, text, bytes,
+    None, or a full response, which is a dict with ``statusCode``. What it raises is
+    raised, so that Lambda reports it, and the request may run again.
 
     An asynchronous handler runs in an event loop of its own. Lambda freezes the
     process between two invocations: a loop that outlived its invocation would carry
     forgotten tasks and dead connections into the next one.
 
     Args:
-        verifier: A `Verifier`, or a function that takes the event and returns one.
-            Without it, and as bare ``@webhook``, the environment is read when the
-            first request comes.
+        verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
+            is read when the first request comes.
+        choose: Takes the event and returns its `Verifier`. It is synchronous.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The verifier's replay store is asynchronous, which
-            Lambda's synchronous call cannot await. The decorated function raises it
-            for the event of a queue or a stream, and for a result that is no answer.
+        ConfigurationError: The arguments cannot be meant so, the handler cannot be
+            called with the delivery and the context, or the verifier's replay store
+            is asynchronous. The decorated function raises it for the event of a queue
+            or a stream, and for a result that is not a response.
     """
     return decorate(
-        verifier, lambda handler, target: _wrap(handler, target, model), view_takes=2
+        verifier,
+        lambda handler, found: _wrap(
+            handler,
+            Endpoint["dict[str, Any]"](
+                found, choose=choose, model=model, synchronous=True
+            ),
+        ),
+        options=choose is not None or model is not None,
     )
 
 
+@boundary
 def verify_event(
     event: Mapping[str, Any],
     verifier: Verifier,
@@ -102,83 +130,88 @@ def verify_event(
         verifier: With a replay store, it claims and commits at once.
         received_at: As for `Verifier.verify`.
 
+    Returns:
+        The delivery.
+
     Raises:
         UnreadableBodyError: *event* is not that of an HTTP request, or its body is
             not in the encoding that it declares.
+        UnsupportedMediaError: It has a Content-Encoding, or a charset but UTF-8.
+        MethodNotAllowedError: It names a method that Port does not use.
         VerificationError: As for `Verifier.verify`.
         ReplayError: As for `Verifier.verify`.
         ConfigurationError: *event* is that of a queue or a stream, *received_at* is
             not valid, or the replay store is asynchronous.
     """
-    request = check_verifier(verifier) or open_event(event)
-    existing = event if isinstance(event, Delivery) else None
-    del event
-    if isinstance(request, PortWebhookError):
-        if isinstance(request, DeliveryError):
-            verifier.reject(request)
-        del verifier  # it may be a secret
-        raise request
+    require_verifier(verifier)
     try:
-        outcome = handle(
-            verifier,
-            request.take_headers(),
-            existing=existing,
-            read=request.read,
-            run=lambda delivery: delivery,
-            status_of=lambda _: None,
-            received_at=received_at,
-        )
-    finally:
-        request.forget()  # whoever sees an error sees this frame
-    if isinstance(outcome, DeliveryError):
-        raise outcome
-    return outcome
+        request = open_event(event)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+    delivery, reception = begin(
+        verifier,
+        request.headers,
+        method=request.method,
+        existing=event,
+        read=request.read,
+        received_at=received_at,
+    )
+    end(verifier, reception, None, None)
+    return delivery
 
 
 def _wrap(
-    handler: Callable[..., Any], verifier: object, model: type[Any] | None
+    handler: Callable[..., Any], endpoint: Endpoint[dict[str, Any]]
 ) -> Callable[[Any, Any], dict[str, Any]]:
-    endpoint = Endpoint["dict[str, Any]"](verifier, model, synchronous=True)
+    _check_handler(handler)
 
+    @boundary
     @wraps(handler)
     def wrapper(event: Any, context: Any) -> dict[str, Any]:
+        verifier = endpoint.verifier_for(event)
         try:
-            verifier = endpoint.verifier_for(event)
             request = open_event(event)
-            existing = event if isinstance(event, Delivery) else None
-        finally:
-            del event  # whoever sees an error sees this frame
-        if isinstance(request, ConfigurationError):
-            raise request
-        if isinstance(request, DeliveryError):
-            verifier.reject(request)
-            return refuse(request, PLAIN)
+        except DeliveryError as error:
+            verifier.reject(error)
+            return refuse(error, PLAIN)
+        return handle(
+            verifier,
+            request.headers,
+            method=request.method,
+            existing=event,
+            read=request.read,
+            run=lambda delivery: respond(
+                finish(handler(endpoint.argument(delivery), context)), request
+            ),
+            status_of=_status_of,
+            respond=lambda error: refuse(error, request),
+        )
 
-        def run(delivery: Delivery) -> dict[str, Any] | ConfigurationError:
-            try:
-                result = finish(handler(endpoint.argument(delivery), context))
-            finally:
-                del delivery  # whoever sees an error sees this frame
-            return respond(result, request)
-
-        try:
-            answer = handle(
-                verifier,
-                request.take_headers(),
-                existing=existing,
-                read=request.read,
-                run=run,
-                status_of=_status_of,
-            )
-        finally:
-            request.forget()  # whoever sees an error sees this frame
-        if isinstance(answer, ConfigurationError):
-            raise answer
-        return refuse(answer, request) if isinstance(answer, DeliveryError) else answer
-
+    target = cast("Any", wrapper)
+    target.__signature__ = _SIGNATURE
+    target.__annotations__ = {"event": Any, "context": Any, "return": dict[str, Any]}
     return wrapper
 
 
+def _check_handler(handler: Callable[..., Any]) -> None:
+    """Refuse a handler that cannot be called as ``handler(delivery, context)``."""
+    try:
+        found = signature(handler)
+    except (TypeError, ValueError):
+        return  # a built-in function, which does not tell
+    try:
+        found.bind(None, None)
+    except TypeError:
+        name = getattr(handler, "__name__", type(handler).__name__)
+        raise ConfigurationError(
+            f"{name} cannot be called with the delivery and the context; write "
+            f"def {name}(delivery, context). A function that chooses a verifier is "
+            "passed as choose="
+        )
+    check_view(handler)
+
+
 def _status_of(outcome: dict[str, Any] | BaseException) -> int:
-    """Return the status of an answer; to the caller, anything else is an error."""
+    """Return the status of a response; for the caller, anything else is an error."""
     return 500 if isinstance(outcome, BaseException) else outcome["statusCode"]

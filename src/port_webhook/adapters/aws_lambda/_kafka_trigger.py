@@ -5,39 +5,44 @@ Import its names from ``port_webhook.adapters.aws_lambda``, of which this is a p
 A record that fails verification counts as done: it is logged, and no retry makes it
 valid. A record whose handler fails is reported in ``batchItemFailures``, and so is
 one that could not be claimed. The others are handled all the same: AWS documents that
-the failed records are retried, and not whether those after them come along. Whichever
-it is, none gets lost, and a replay store keeps any from running twice.
+the failed records are retried, and not whether those after them come along. In both
+cases none gets lost, and a replay store keeps any from running twice.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast, overload
 
 from port_webhook import _log
-from port_webhook._kafka_message import hand_over
+from port_webhook._arguments import require_bool
+from port_webhook._kafka_message import read_message
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import (
     ConfigurationError,
     DeliveryError,
     DeliveryInProgressError,
-    PortWebhookError,
+    PayloadError,
     ReplayStoreError,
 )
-from port_webhook.integration import Endpoint, check_verifier, end
+from port_webhook.integration import Endpoint, require_verifier
 
 from ._event import decode_base64, finish
+from ._queues import refuse_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from typing_extensions import TypeForm
 
     from port_webhook._delivery import Delivery
-    from port_webhook._verifier import Verifier
+    from port_webhook._verifier import SignedForms, Verifier
 
     Failure = dict[str, dict[str, str | int]]
+    Message = tuple[SignedForms, list[tuple[str, object]]]
 
-T = TypeVar("T")
+__all__ = ["KafkaItem", "handle_kafka_event", "verify_kafka_event"]
+
 ModelT = TypeVar("ModelT")
 
 # Later times, in milliseconds, are beyond what a Verifier takes: the year 5138.
@@ -52,7 +57,7 @@ class KafkaItem(NamedTuple):
         partition: The number of the partition.
         offset: The place in the partition.
         received_at: The record's own time in seconds since the epoch; None if it
-            has none.
+            has none, or it is not trusted.
         delivery: The delivery, if the record is authentic.
         error: Why there is none.
     """
@@ -66,7 +71,7 @@ class KafkaItem(NamedTuple):
 
     @property
     def failure(self) -> Failure:
-        """What to list in ``batchItemFailures`` for Lambda to send it again."""
+        """The entry of ``batchItemFailures`` that lets Lambda send it again."""
         return _failure(self.topic, self.partition, self.offset)
 
 
@@ -76,17 +81,23 @@ class _Record(NamedTuple):
     value: object
 
 
-def verify_kafka_event(event: Mapping[str, Any], verifier: Verifier) -> list[KafkaItem]:
+@boundary
+def verify_kafka_event(
+    event: Mapping[str, Any], verifier: Verifier, *, trust_record_time: bool = True
+) -> list[KafkaItem]:
     """Verify each record of a Kafka trigger's event.
 
-    Each record's own time is taken as the time it was received. With a replay store
-    a record is claimed and committed at once; `handle_kafka_event` commits it after
-    its handler.
+    With a replay store a record is claimed and committed at once;
+    `handle_kafka_event` commits it after its handler.
 
     Args:
         event: What Lambda passed to the handler, of Amazon MSK or of a self-managed
             cluster.
         verifier: Its ``max_body_bytes`` bounds each message.
+        trust_record_time: Take each record's own time as the time it was received, so
+            that a function that lags behind still verifies. False takes the
+            verifier's clock: unless the topic uses ``LogAppendTime``, the writer of a
+            record chooses its time.
 
     Returns:
         An item for each record, in the order of the event.
@@ -95,10 +106,16 @@ def verify_kafka_event(event: Mapping[str, Any], verifier: Verifier) -> list[Kaf
         ConfigurationError: *event* is not that of a Kafka trigger, or the replay
             store is asynchronous.
     """
-    items = _verify_all(event, verifier)
-    del event, verifier
-    if isinstance(items, PortWebhookError):
-        raise items
+    items: list[KafkaItem] = []
+    for record in _open(event, verifier, trust_record_time=trust_record_time):
+        delivery = failure = None
+        try:
+            forms, headers = _take_apart(record, verifier)
+            delivery = verifier.verify(forms, headers, received_at=record.received_at)
+        except DeliveryError as error:
+            clean(error)  # it is returned, and its traceback shows this frame
+            failure = error
+        items.append(KafkaItem(*record.place, record.received_at, delivery, failure))
     return items
 
 
@@ -109,6 +126,7 @@ def handle_kafka_event(
     handler: Callable[[Delivery], object],
     *,
     model: None = None,
+    trust_record_time: bool = True,
 ) -> dict[str, Any]: ...
 @overload
 def handle_kafka_event(
@@ -116,14 +134,17 @@ def handle_kafka_event(
     verifier: Verifier,
     handler: Callable[[ModelT], object],
     *,
-    model: type[ModelT],
+    model: TypeForm[ModelT],
+    trust_record_time: bool = True,
 ) -> dict[str, Any]: ...
+@boundary
 def handle_kafka_event(
     event: Mapping[str, Any],
     verifier: Verifier,
     handler: Callable[[Any], object],
     *,
-    model: type[Any] | None = None,
+    model: Any = None,
+    trust_record_time: bool = True,
 ) -> dict[str, Any]:
     """Verify and handle the records of a Kafka trigger's event, one after another.
 
@@ -141,6 +162,7 @@ def handle_kafka_event(
             is dropped.
         model: Parse the payload into this and pass it instead of the delivery; a
             payload that is not the model counts as done.
+        trust_record_time: As for `verify_kafka_event`.
 
     Returns:
         What the Lambda function returns: ``{"batchItemFailures": […]}``, with every
@@ -150,96 +172,54 @@ def handle_kafka_event(
         ConfigurationError: *event* is not that of a Kafka trigger, nothing can be
             parsed into *model*, or the replay store is asynchronous.
     """
-    try:
-        endpoint = Endpoint["object"](verifier, model, synchronous=True)
-    except BaseException:
-        del event, verifier  # whoever sees the error sees this frame
-        raise
+    records = _open(event, verifier, trust_record_time=trust_record_time)
+    endpoint = Endpoint["object"](verifier, model=model, synchronous=True)
 
     def run(delivery: Delivery) -> None:
-        try:
-            finish(handler(endpoint.argument(delivery)))
-        finally:
-            del delivery  # whoever sees an error sees this frame
+        finish(handler(endpoint.argument(delivery)))
 
-    failures = _handle_all(event, verifier, run)
-    del event
-    if isinstance(failures, PortWebhookError):
-        raise failures
-    return {"batchItemFailures": failures}
-
-
-def _verify_all(
-    event: object, verifier: Verifier
-) -> list[KafkaItem] | PortWebhookError:
-    partitions = _open(event, verifier)
-    if isinstance(partitions, ConfigurationError):
-        return partitions
-    items: list[KafkaItem] = []
-    for record in chain.from_iterable(partitions):
-        outcome = _hand_over(lambda one: one.verify, record, verifier)
-        if isinstance(outcome, DeliveryError):
-            items.append(KafkaItem(*record.place, record.received_at, None, outcome))
-        elif isinstance(outcome, PortWebhookError):
-            return outcome
-        else:
-            items.append(KafkaItem(*record.place, record.received_at, outcome, None))
-    return items
-
-
-def _handle_all(
-    event: object, verifier: Verifier, run: Callable[[Delivery], None]
-) -> list[Failure] | PortWebhookError:
-    partitions = _open(event, verifier)
-    if isinstance(partitions, ConfigurationError):
-        return partitions
-    failures: list[Failure] = []
-    for record in chain.from_iterable(partitions):
-        done = _handle(record, verifier, run)
-        if isinstance(done, PortWebhookError):
-            return done
-        if not done:
-            failures.append(_failure(*record.place))
-    return failures
+    failed = (each for each in records if not _handle(each, verifier, run))
+    return {"batchItemFailures": [_failure(*record.place) for record in failed]}
 
 
 def _handle(
     record: _Record, verifier: Verifier, run: Callable[[Delivery], None]
-) -> bool | PortWebhookError:
+) -> bool:
     """Verify and handle one record; return whether it is done."""
-    reception = _hand_over(lambda one: one.receive, record, verifier)
-    if isinstance(reception, PortWebhookError):
-        return True if isinstance(reception, DeliveryError) else reception
+    handling = False
     try:
-        delivery = reception.__enter__()
-    except DeliveryError as error:
-        return not isinstance(error, DeliveryInProgressError | ReplayStoreError)
-    except PortWebhookError as error:
-        return error.with_traceback(None)
-    try:
-        run(delivery)
-    except BaseException as error:
-        del delivery  # whoever sees the error sees this frame
-        is_invalid = end(verifier, reception, None, error) is error
-        if not isinstance(error, Exception):
-            raise
-        if not is_invalid:
+        forms, headers = _take_apart(record, verifier)
+        with verifier.receive(
+            forms, headers, received_at=record.received_at
+        ) as delivery:
+            handling = True
+            run(delivery)
+            handling = False
+    except PayloadError:
+        return True  # recorded already, and no retry makes it valid
+    except Exception as error:
+        # What a handler raises says nothing about its own record, whatever its type.
+        if handling:
             _log_failure(record, error)
-        return is_invalid
-    return end(verifier, reception, None, None) is None
+            return False
+        if not isinstance(error, DeliveryError):
+            raise
+        return not isinstance(error, DeliveryInProgressError | ReplayStoreError)
+    return True
 
 
-def _hand_over(
-    method_of: Callable[[Verifier], Callable[..., T]],
-    record: _Record,
-    verifier: Verifier,
-) -> T | PortWebhookError:
-    """Call a method of *verifier* with what the record holds, or return an error."""
-    message = decode_base64(record.value, verifier.max_body_bytes)
-    if isinstance(message, DeliveryError):
-        verifier.reject(message)
-        return message
-    return hand_over(method_of, message, verifier, record.received_at)
+def _take_apart(record: _Record, verifier: Verifier) -> Message:
+    """Return what *verifier* takes; raise what is wrong with the record's value."""
+    limit = verifier.max_body_bytes
+    try:
+        value = record.value
+        # A tombstone has no value, and a message of its own.
+        return read_message(
+            None if value is None else decode_base64(value, limit), limit
+        )
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
 
 
 def _log_failure(record: _Record, error: Exception) -> None:
@@ -271,30 +251,38 @@ def _failure(topic: str, partition: int, offset: int) -> Failure:
 
 
 def _open(
-    event: object, verifier: Verifier
-) -> list[list[_Record]] | ConfigurationError:
-    """Return the records of each partition in *event*."""
-    unusable = check_verifier(verifier)
-    if unusable is not None:
-        return unusable
+    event: object, verifier: Verifier, *, trust_record_time: bool
+) -> list[_Record]:
+    """Return the records in *event*; nothing is handled if one of them is not one."""
+    require_verifier(verifier)
+    require_bool("trust_record_time", trust_record_time)
     if verifier.is_async:
-        return ConfigurationError("Lambda needs a synchronous replay store")
+        raise ConfigurationError("Lambda needs a synchronous replay store")
     try:
-        if isinstance(event, Mapping):
-            partitions = cast("Mapping[str, Any]", event)["records"].values()
-            return [[_read_record(each) for each in records] for records in partitions]
-    except Exception:  # noqa: BLE001, S110  # whatever an event of another shape raises
-        pass
-    return ConfigurationError("The event is not that of a Kafka trigger")
+        return [
+            _read_record(record, trust_record_time=trust_record_time)
+            for partition in cast("dict[str, Any]", event)["records"].values()
+            for record in partition
+        ]
+    except Exception:  # noqa: BLE001  # whatever an event of another shape raises
+        _refuse(event)
 
 
-def _read_record(record: dict[str, Any]) -> _Record:
+def _refuse(event: object) -> NoReturn:
+    if isinstance(event, dict) and ("Records" in event or "detail-type" in event):
+        refuse_queue(cast("dict[str, Any]", event))
+    raise ConfigurationError(
+        "The event is not that of a Kafka trigger; for an HTTP request there is webhook"
+    )
+
+
+def _read_record(record: dict[str, Any], *, trust_record_time: bool) -> _Record:
     """Read one record; raise anything if it is not one."""
     topic, partition, offset = (record[key] for key in ("topic", "partition", "offset"))
     for number in (partition, offset):
         operator.index(number)
     stamp = record.get("timestamp")
     received_at = None
-    if type(stamp) is int and 0 <= stamp < _LAST_TIME:
+    if trust_record_time and type(stamp) is int and 0 <= stamp < _LAST_TIME:
         received_at = stamp / 1e3
     return _Record((topic, partition, offset), received_at, record.get("value"))

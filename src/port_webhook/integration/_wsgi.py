@@ -1,0 +1,89 @@
+"""One HTTP request on WSGI: its signature headers, its body, and what replaces it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import UnreadableBodyError
+from port_webhook.integration._body import (
+    check_body,
+    check_media,
+    declared_length,
+    perhaps_consumed,
+)
+
+if TYPE_CHECKING:
+    from port_webhook._verifier import SignedForms
+
+    Environ = dict[str, Any]
+
+__all__ = ["read_input", "replace_input", "signed_headers"]
+
+
+def signed_headers(environ: Environ) -> list[tuple[str, str | None]]:
+    """Return the two signature headers; a server joins several values by commas."""
+    return [
+        (TIMESTAMP_HEADER, environ.get("HTTP_X_PORT_TIMESTAMP")),
+        (SIGNATURE_HEADER, environ.get("HTTP_X_PORT_SIGNATURE")),
+    ]
+
+
+@boundary
+def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
+    """Read the body: as much as is declared, or to the end that the server marks.
+
+    Args:
+        environ: The request's.
+        limit: The largest size that is accepted, in bytes.
+
+    Raises:
+        UnsupportedMediaError: See `check_media`.
+        BodyTooLargeError: The body is larger than the limit.
+        UnreadableBodyError: The body is not as long as declared, the server does not
+            pass it on, or reading it failed.
+    """
+    check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
+    declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
+    is_chunked = declared is None and bool(environ.get("HTTP_TRANSFER_ENCODING"))
+    size = declared or 0
+    if declared is None:
+        if environ.get("wsgi.input_terminated"):
+            size = limit + 1
+        elif is_chunked:
+            raise UnreadableBodyError(
+                "The WSGI server does not pass on bodies of an undeclared length."
+            )
+    try:
+        body = _read_up_to(environ["wsgi.input"], size)
+    except Exception as error:  # noqa: BLE001  # each server has errors of its own
+        raise UnreadableBodyError(
+            f"The server could not read the body to its end ({type(error).__name__}); "
+            "the connection probably ended before it did."
+        )
+    check_body(body, declared, limit)
+    return perhaps_consumed(body) if is_chunked and not body else body
+
+
+def _read_up_to(stream: Any, size: int) -> bytes:
+    """Read *size* bytes, or less where the *stream* ends; one read may give less."""
+    body: bytes = stream.read(size) if size else b""
+    if not body or len(body) == size:
+        return body
+    parts = [body]
+    size -= len(body)
+    while size > 0 and (body := stream.read(size)):
+        parts.append(body)
+        size -= len(body)
+    return b"".join(parts)
+
+
+@boundary
+def replace_input(environ: Environ, payload: bytes) -> None:
+    """Let the application read *payload*, which was signed, with its length."""
+    environ["wsgi.input"] = BytesIO(payload)
+    environ["wsgi.input_terminated"] = True
+    environ["CONTENT_LENGTH"] = str(len(payload))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
