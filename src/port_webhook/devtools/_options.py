@@ -215,8 +215,9 @@ class Sources(NamedTuple):
 
 
 class Secrets(NamedTuple):
-    """The secrets that a receiver accepts."""
+    """The secrets that a receiver accepts, and where they come from."""
 
+    source: str
     current: str | bytes
     previous: tuple[str | bytes, ...] = ()
 
@@ -233,11 +234,11 @@ def find_secrets(files: list[str] | None) -> Secrets:
             read_secret(_read_secret_file(path), f"The secret in {path}")
             for path in files
         )
-        return Secrets(current, tuple(previous))
+        return Secrets(files[0], current, tuple(previous))
     if ENV_SECRET in os.environ or os.environ.get(ENV_FILE):
-        _, current, listed = read_env()
-        return Secrets(current, tuple(listed))
-    return Secrets(read_secret(_prompt(), "The secret"))
+        source, current, listed = read_env()
+        return Secrets(source, current, tuple(listed))
+    return Secrets("the prompt", read_secret(_prompt(), "The secret"))
 
 
 def find_candidates(

@@ -158,6 +158,8 @@ def send(
             if replay:
                 answers.append(sender.send(request))
             _show(answers, sender, len(request.body), as_json=as_json)
+            if variant is not Variant.GENUINE and not as_json:
+                say("This forgery got through.", "bold red")
 
 
 def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) -> None:
