@@ -24,7 +24,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from port_webhook import sign
+from port_webhook import devtools, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -267,6 +267,15 @@ def explain(lines: Queue[str]) -> str:
     return f"verified via {record['port_via']}"
 
 
+def show_explanation(genuine: Case) -> None:
+    """Show what `port-webhook explain` says of a delivery that was refused."""
+    print(
+        "\nThe genuine delivery with a line break added, checked with another secret:\n"
+    )
+    secrets = {"the configured secret": PREVIOUS, "production": SECRET}
+    print(devtools.explain(genuine.body + b"\n", genuine.headers, secrets))
+
+
 def main() -> int:
     """Run every case; return the exit status."""
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
@@ -292,6 +301,7 @@ def main() -> int:
     print(f"\n{right} of {len(every)} answers as expected.")
     if right < len(every):
         return 1
+    show_explanation(every[0])
     print(NEXT)
     return 0
 
