@@ -632,7 +632,7 @@ def test_a_model_with_brackets_pickles_and_so_does_its_class():
         assert twin == found
         assert type(twin) is model
         assert twin.properties == PydanticSize(cpu=2)
-    for each in (model, ActionInvocation, Sizing, Entity):
+    for each in (model, Further[str, PydanticSize], ActionInvocation, Sizing, Entity):
         again = pickle.loads(pickle.dumps(each))  # noqa: S301  # made a moment ago
         assert again is each
 
@@ -759,6 +759,7 @@ def test_a_list_of_ours_is_loaded():
         load(list[User], b'[{"id": "a"}, {"id": 5}]', validate=True)
     assert caught.value.path == "1.id"
     check_model(list[User])
+    check_model(OPTIONAL[User])
 
 
 @pytest.mark.parametrize(
@@ -792,7 +793,11 @@ def test_the_member_of_a_union_that_fits_is_found():
 
 
 def test_what_no_library_can_read_in_the_brackets_is_a_configuration_error():
-    for argument in (PydanticSize | StructSize, User | PydanticSize, "NobodyDefinedThis"):
+    for argument in (
+        PydanticSize | StructSize,
+        User | PydanticSize,
+        "NobodyDefinedThis",
+    ):
         error = refused(GENERIC[argument], envelope({"cpu": 2}))
         by_pydantic = argument == "NobodyDefinedThis"
         reason = "cannot be used by pydantic" if by_pydantic else "no one library reads"

@@ -91,6 +91,7 @@ class Delivery:
         return _restore, (type(self), *fields)
 
     @classmethod
+    @boundary
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Tell what to write where FastAPI takes a delivery for a body or a query."""
         try:

@@ -50,17 +50,12 @@ class Field:
         key: The name in the JSON; empty for a `Search`.
         kind: The class of the JSON value, or the model of a part; None if any JSON
             is right, or only *read* can tell.
-        required: Whether the message is none without it; null counts as absent.
         read: Makes the attribute, once, or raises a PayloadError.
+        required: Whether null and nothing are wrong.
     """
 
     def __init__(
-        self,
-        key: str,
-        kind: type | None,
-        *,
-        required: bool = False,
-        read: Reader | None = None,
+        self, key: str, kind: Any, read: Reader | None = None, *, required: bool = False
     ) -> None:
         self.key, self.kind, self.required, self.read = key, kind, required, read
 
@@ -98,32 +93,24 @@ class Field:
 
 
 class Search(Field):
-    """Looks in several places of the document; a field of no one key.
-
-    Attributes:
-        places: The keys that lead to each place.
-        model: What to make of an object there: a model, or a function that chooses it
-            for the document, or chooses None; None for a text.
-    """
+    """Looks in several places of the document; a field of no one key."""
 
     def __init__(self, places: str, model: Any = None) -> None:
         super().__init__("", None)
-        self.places, self.model = split_places(places), model
+        self.places = tuple(tuple(place.split(".")) for place in places.split())
+        self.model = model
 
     def value_in(self, model: Model) -> Any:
         """Return what stands in the first of the places that has something."""
         if self.model is None:
             return find(model, self.places, str)[0]
-        parts, key = parts_of(model), self.places
-        if key not in parts:
-            raw, path = find(model, key, dict)
-            made = None
-            if raw is not None:
-                is_model = isinstance(self.model, ModelType)
-                kind = self.model if is_model else self.model(raw_of(model))
-                made = kind and view(kind, raw, path, root_of(model))
-            parts.setdefault(key, made)
-        return parts[key]
+        raw, path = find(model, self.places, dict)
+        if raw is None:
+            return None
+        is_model = isinstance(self.model, ModelType)
+        kind = self.model if is_model else self.model(raw_of(model))
+        made = kind and view(kind, raw, join(path_of(model), path), root_of(model))
+        return parts_of(model).setdefault(self.places, made)
 
 
 # The functions below declare fields; `init` is for type checkers (PEP 681).
@@ -135,7 +122,10 @@ def text(key: str, *, required: bool = False, init: Literal[False] = False) -> A
 
 
 def search(places: str, model: Any = None, *, init: Literal[False] = False) -> Any:
-    """Declare what stands in one of *places*: a text, or a *model*; see `Search`."""
+    """Declare what stands in the first of *places*, paths with spaces between them.
+
+    It is a text, or an object of the *model*, which may be a function that chooses it.
+    """
     return Search(places, model)
 
 
@@ -150,7 +140,7 @@ def value(key: str, *kinds: type, init: Literal[False] = False) -> Any:
             raise refusal(model, path, f"must be {words}")
         return found
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def time(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
@@ -165,7 +155,7 @@ def time(key: str, *, required: bool = False, init: Literal[False] = False) -> A
             raise refusal(model, path, "must be an ISO 8601 time with a time zone")
         return found
 
-    return Field(key, None, required=required, read=read)
+    return Field(key, None, read, required=required)
 
 
 def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> Any:
@@ -181,7 +171,7 @@ def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> An
                 raise refusal(model, join(path, f"{index}"), MUST_BE[str])
         return tuple(value)
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def part(
@@ -202,14 +192,13 @@ def part(
             raise refusal(owner, path, problem)
         return view(model, value, path, root_of(owner))
 
-    return Field(key, model, required=required, read=read)
+    return Field(key, model, read, required=required)
 
 
 class ModelType(type):
-    """The class of the models, which have slots, and of which some have brackets.
+    """The class of the models.
 
-    Pickle needs to know the latter: they have ``_origin``, the class before the
-    brackets and the type.
+    One with a type in brackets has ``_origin``, for pickle: both parts of its name.
     """
 
     def __new__(cls, name: str, bases: Any, names: dict[str, Any], **more: Any) -> Any:
@@ -269,11 +258,8 @@ class Model(metaclass=ModelType):
         cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
         fields = cls._fields.values()
         cls._known = frozenset(field.key for field in fields if field.key)
-        cls._required = tuple(
-            (field.key, isinstance(field.kind, ModelType))
-            for field in fields
-            if field.required
-        )
+        required = (field for field in fields if field.required)
+        cls._required = tuple((f.key, isinstance(f.kind, ModelType)) for f in required)
 
     @classmethod
     @boundary
@@ -293,7 +279,7 @@ class Model(metaclass=ModelType):
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
         """Check that *raw* has the required parts, and build the model."""
         model = view(cls, raw, path, root)
-        if raw.__class__ is not dict:
+        if raw.__class__ is not dict and not cls._is_authored:
             raise refusal(model, path, MUST_BE[dict])
         for key, is_part in cls._required:
             value = raw.get(key)
@@ -319,9 +305,11 @@ class Model(metaclass=ModelType):
     @boundary
     def extra(self) -> dict[str, Any]:
         """The fields that came and that this model does not know."""
-        known = self._known
-        return {key: value for key, value in raw_of(self).items() if key not in known}
+        raw = raw_of(self)
+        items = raw.items() if raw.__class__ is dict else ()
+        return {key: value for key, value in items if key not in self._known}
 
+    @boundary
     @boundary
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of what came, whole: every key, every null, in order."""
@@ -346,7 +334,10 @@ class Model(metaclass=ModelType):
 
     @boundary
     def __repr__(self) -> str:
-        words = [type(self).__name__]
+        words, raw = [type(self).__name__], raw_of(self)
+        if self._is_authored:
+            size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
+            words.append(f"{type(raw).__name__}{size}")
         for name in self._shown:
             try:
                 value = getattr(self, name)
@@ -397,11 +388,6 @@ def fields_of(model: type[Model]) -> dict[str, Field]:
 _REFERENCES = ("action", "blueprint", "entity")
 
 
-def split_places(places: str) -> Places:
-    """Split places, written as paths with spaces between them."""
-    return tuple(tuple(place.split(".")) for place in places.split())
-
-
 def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """Return the first value of *kind* at one of *places* in *model*, and its path.
 
@@ -411,8 +397,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """
     problem: tuple[str, str] | None = None
     for place in places:
-        value: Any = raw_of(model)
-        depth = 0
+        value, depth = raw_of(model), 0
         while depth < len(place) and value.__class__ is dict:
             value = value.get(place[depth])
             depth += 1
@@ -422,7 +407,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
         if is_last and value.__class__ is kind:
             # Port sends {} for an entity that there is none of.
             if value or (kind is dict and place[-1] != "entity"):
-                return value, join(path_of(model), ".".join(place))
+                return value, ".".join(place)
         elif value is not None and not (is_reference and value.__class__ is str):
             must_be = MUST_BE[kind if is_last else dict]
             problem = problem or (".".join(place[:depth]), must_be)

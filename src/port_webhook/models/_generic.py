@@ -11,7 +11,15 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import TypeVar
 
-from port_webhook.models._base import Model, ModelType, part, parts_of, root_of
+from port_webhook.models._base import (
+    Model,
+    ModelType,
+    join,
+    part,
+    parts_of,
+    path_of,
+    root_of,
+)
 from port_webhook.models._reading import read_inputs
 
 P = TypeVar("P", default=dict[str, Any])
@@ -47,18 +55,18 @@ class InputsModel(Model, Generic[P]):
         if argument is cls._argument:
             return cls
         made = _made.get((cls, argument))
-        return made or _made.setdefault((cls, argument), cls._make(argument))
+        return made or _made.setdefault((cls, argument), cls._make(argument, item))
 
     @classmethod
-    def _make(cls, argument: Any) -> ModelType:
-        """Make the subclass whose inputs are an *argument*."""
+    def _make(cls, argument: Any, item: Any) -> ModelType:
+        """Make the subclass whose inputs are an *argument*; *item* is in brackets."""
         shown = argument.__name__ if isinstance(argument, type) else str(argument)
         names: dict[str, Any] = {
             "__module__": cls.__module__,
             "__qualname__": f"{cls.__qualname__}[{shown}]",
             "__doc__": cls.__doc__,
             "_argument": argument,
-            "_origin": (cls, argument),
+            "_origin": (cls, item),
         }
         for name, field in cls._fields.items():
             inner: Any = field.kind
@@ -71,22 +79,19 @@ class InputsModel(Model, Generic[P]):
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(super()._load(raw, path, root))
-
-    @classmethod
-    def _with_inputs(cls, model: Self) -> Self:
-        """Read the inputs of *model*, if there is a type that says how."""
+        model = super()._load(raw, path, root)
         if not isinstance(cls._argument, TypeVar):
-            getattr(model, cls._inputs_name)
+            getattr(model, cls._inputs_name)  # to be checked now
         return model
 
     def _typed(self, raw: dict[str, Any], path: str) -> P:
         """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
         parts = parts_of(self)
-        if _INPUTS not in parts:
-            value = read_inputs(self._argument, raw, path, root_of(self))
-            parts.setdefault(_INPUTS, value)
-        return cast("P", parts[_INPUTS])
+        if _INPUTS in parts:
+            return cast("P", parts[_INPUTS])
+        path = join(path_of(self), path)
+        value = read_inputs(self._argument, raw, path, root_of(self))
+        return cast("P", parts.setdefault(_INPUTS, value))
 
 
 def _free(argument: Any) -> tuple[Any, ...]:

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
     Model,
-    join,
     part,
-    path_of,
     text,
     texts,
     time,
@@ -28,12 +26,7 @@ if TYPE_CHECKING:
 
 
 class User(Model, shown="id"):
-    """A person with an account.
-
-    Attributes:
-        providers: Names of the identity providers.
-        status: ``ACTIVE`` and others.
-    """
+    """A person with an account; ``status`` is ``ACTIVE`` and others."""
 
     email: str | None = text("email")
     first_name: str | None = text("firstName")
@@ -53,7 +46,6 @@ class Actor(Model, shown="org_id user_id"):
     Attributes:
         org_id: The organisation; only what Port does by itself may come without.
         user_id: The user, or the API client (``…@clients``).
-        user: The person, if it is one.
         by_port: True for Port itself, such as a timer that expired.
     """
 
@@ -74,7 +66,6 @@ class Trigger(Model, shown="origin operation"):
     """Who or what set something off, and when.
 
     Attributes:
-        by: Who did it.
         origin: ``UI``, ``API``, ``AUTOMATION`` and others.
         at: When, an aware datetime.
         operation: ``CREATE``, ``DAY-2`` or ``DELETE`` of a self-service action.
@@ -95,10 +86,9 @@ class RunContext(Model, shown="blueprint entity run_id"):
         run_id: The id to report back to: ``r_…``, ``run_…``, or ``wfnr_…`` for the
             run of a workflow's node.
         node_run_id: The same in an older form of a node's run.
-        workflow_run_id: The run of the whole workflow.
         node_config: What the author of a workflow's node configured.
-        blueprint_identifier: The blueprint, in old messages of a timer.
-        entity_identifier: The entity, in old messages of a timer.
+        blueprint_identifier: ``blueprint`` in old messages of a timer.
+        entity_identifier: ``entity`` in old messages of a timer.
     """
 
     entity: str | None = text("entity")
@@ -142,30 +132,33 @@ class Reference(Model, shown="identifier"):
 
 
 class ActionReference(Reference):
-    """The short form of an action.
-
-    Attributes:
-        blueprint: The identifier of the blueprint.
-        encrypted_properties: Which inputs are encrypted.
-        deleted: Whether the action is gone by now.
-    """
+    """The short form of an action, and which of its inputs are encrypted."""
 
     blueprint: str | None = text("blueprint")
     encrypted_properties: tuple[str, ...] | None = texts("encryptedProperties")
 
 
-class _Action(Reference):
-    """What the two long forms of an action share."""
+class Resource(Model, shown="id identifier"):
+    """Something in the catalog, before or after a change.
+
+    Its own class for types of resource that this library does not know.
+    """
 
     id: str | None = text("id")
-    description: str | None = text("description")
-    invocation_method: WebhookInvocationMethod | None = part(
-        "invocationMethod", WebhookInvocationMethod
-    )
+    identifier: str | None = text("identifier")
     created_at: datetime | None = time("createdAt")
     created_by: str | None = text("createdBy")
     updated_at: datetime | None = time("updatedAt")
     updated_by: str | None = text("updatedBy")
+
+
+class _Action(Reference, Resource):
+    """What the two long forms of an action share."""
+
+    description: str | None = text("description")
+    invocation_method: WebhookInvocationMethod | None = part(
+        "invocationMethod", WebhookInvocationMethod
+    )
 
 
 class InvokedAction(_Action):
@@ -186,7 +179,6 @@ class ActionTrigger(Model, shown="type operation"):
 
     Attributes:
         type: ``self-service``, ``automation`` and others.
-        operation: ``CREATE``, ``DAY-2`` or ``DELETE``.
         user_inputs: The form, as a JSON schema.
     """
 
@@ -211,7 +203,6 @@ class EventContext(Model, shown="blueprint_identifier entity_identifier"):
     """What an event is about.
 
     Attributes:
-        action: The action, if the event is about a run.
         affected_entities: The changes that the run made, any JSON.
     """
 
@@ -222,25 +213,10 @@ class EventContext(Model, shown="blueprint_identifier entity_identifier"):
     affected_entities: Any = value("affectedEntities")
 
 
-class Resource(Model, shown="id identifier"):
-    """Something in the catalog, before or after a change.
-
-    Its own class for types of resource that this library does not know.
-    """
-
-    id: str | None = text("id")
-    identifier: str | None = text("identifier")
-    created_at: datetime | None = time("createdAt")
-    created_by: str | None = text("createdBy")
-    updated_at: datetime | None = time("updatedAt")
-    updated_by: str | None = text("updatedBy")
-
-
 class Entity(Resource, shown="blueprint identifier"):
     """An entity of the catalog.
 
     Attributes:
-        blueprint: The identifier of its blueprint.
         team: The names of the teams that own it; a single one may come as text.
     """
 
@@ -265,7 +241,6 @@ class Run(Resource, shown="id status"):
         impersonated_by: Who ran it in the name of somebody else, any JSON.
         payload: The call that the run made, filled in.
         response: What the backend answered, any JSON.
-        approval: Who approved or declined, any JSON.
     """
 
     status: str | None = text("status")
@@ -290,10 +265,7 @@ class PortContext(Model, shown="run_id blueprint"):
     """The object ``port_context``, which most authors put into a body of their own.
 
     Attributes:
-        blueprint: The identifier of the blueprint.
         entity: The entity; one that came as text has an identifier alone.
-        trigger: Who ran it, and when.
-        operation: ``CREATE``, ``DAY-2`` or ``DELETE``.
     """
 
     _run_id: str | None = text("runId")
@@ -311,11 +283,7 @@ class PortContext(Model, shown="run_id blueprint"):
 
 
 class RunReference(Model, shown="id"):
-    """The run that a call belongs to.
-
-    Attributes:
-        id: The id to report back to.
-    """
+    """The run that a call belongs to; its ``id`` is the one to report back to."""
 
     id: str | None = text("id")
 
@@ -325,7 +293,6 @@ class ActionPayload(InputsModel[P]):
 
     Attributes:
         entity: The entity that the action is about; None for one that creates it.
-        action: The action that was run.
         censored_properties: Which of the inputs are encrypted.
     """
 
@@ -341,6 +308,4 @@ class ActionPayload(InputsModel[P]):
     def properties(self) -> P | None:
         """The inputs; None if Port sent none."""
         raw = self._properties
-        if raw is None:
-            return None
-        return self._typed(raw, join(path_of(self), "properties"))
+        return None if raw is None else self._typed(raw, "properties")

@@ -33,6 +33,10 @@ T = TypeVar("T")
 _OURS, _PYDANTIC, _MSGSPEC, _MIXED = "port_webhook", "pydantic", "msgspec", "several"
 # Lazy type references that pydantic resolves.
 _NAMES_OF_TYPES = ("ForwardRef", "TypeAliasType")
+_IS_NONE = (
+    "is not a model of port_webhook, a pydantic model, a TypedDict, a dataclass or a "
+    "msgspec struct"
+)
 _SHOWN_LENGTH = 64
 _MSGSPEC_PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`\Z")
 _MSGSPEC_STEP = re.compile(r"\.\.\.|[^.\[\]]+")
@@ -111,14 +115,14 @@ def read_inputs(argument: Any, raw: dict[str, Any], path: str, root: Any) -> Any
 
 def _read(model: Any, raw: Any, path: str, root: Any, data: bytes | None) -> Any:
     """Read *raw*, which stands at *path* of *root*; *data* is its text, if at hand."""
+    if isinstance(model, ModelType):
+        _check_shape(model, raw, path)
+        return load_model(cast("type[Model]", model), raw, path, root)
     library = _find_library(model)
     if library != _OURS:
         text = json.dumps(raw).encode("ascii") if data is None else data
         read = _read_with_pydantic if library == _PYDANTIC else _read_with_msgspec
         return read(model, raw, text, path)
-    if isinstance(model, ModelType):
-        _check_shape(model, raw, path)
-        return load_model(cast("type[Model]", model), raw, path, root)
     members = get_args(model)
     if get_origin(model) is list:
         if raw.__class__ is not list:
@@ -131,11 +135,10 @@ def _read(model: Any, raw: Any, path: str, root: Any, data: bytes | None) -> Any
         return None
     shape = shape_of(raw)
     errors: list[PayloadError] = []
+    models = [each for each in members if each is not NoneType]
     # First what it is; last a body of an author's own, which anything can be.
-    for each in sorted(
-        (each for each in members if each is not NoneType),
-        key=lambda each: (shape not in _names(each), CUSTOM in _names(each)),
-    ):
+    models.sort(key=lambda each: (shape not in _names(each), CUSTOM in _names(each)))
+    for each in models:
         try:
             return _read(each, raw, path, root, None)
         except PayloadError as error:
@@ -149,8 +152,11 @@ def _names(model: type) -> set[str]:
 
 def _check_shape(model: type, raw: Any, path: str) -> None:
     """Check that *raw*, if it is one of Port's messages, is no other than *model*."""
-    names, shape = _names(model), shape_of(raw)
-    if "Message" in names and shape != CUSTOM and not names & {shape, CUSTOM}:
+    shape = shape_of(raw)
+    if shape in (model.__name__, CUSTOM):
+        return
+    names = _names(model)
+    if "Message" in names and not names & {shape, CUSTOM}:
         article = "an" if shape[0] == "A" else "a"
         problem = f"is {article} {shape}, not {model.__name__}"
         raise PayloadError(problem, path=path)
@@ -201,11 +207,7 @@ def _find_library(model: Any) -> str:
     """
     library = _library(model)
     if library is None:
-        raise _unusable(
-            model,
-            "is not a model of port_webhook, a pydantic model, a TypedDict, a "
-            "dataclass or a msgspec struct",
-        )
+        raise _unusable(model, _IS_NONE)
     if library == _MIXED:
         raise _unusable(model, "mixes models that no one library reads")
     if library == _PYDANTIC and not _has_pydantic():

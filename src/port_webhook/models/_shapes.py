@@ -18,17 +18,14 @@ from port_webhook._json import parse
 from port_webhook._run_id import find_run_id
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
+    Search,
     find,
-    join,
     load_model,
     part,
-    path_of,
     raw_of,
     search,
-    split_places,
     text,
     value,
-    view,
     wrong,
 )
 from port_webhook.models._generic import InputsModel, P
@@ -117,7 +114,7 @@ class Invocation(Protocol):
         """The resource after a change."""
 
 
-_INPUTS = split_places(
+_INPUTS = Search(
     "inputs properties payload.properties payload.payload.properties "
     "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
 )
@@ -190,7 +187,7 @@ class Message(InputsModel[P]):
     @boundary
     def inputs(self) -> P | None:
         """The inputs of the action; None if it has none."""
-        raw, path = find(self, _INPUTS, dict)
+        raw, path = find(self, _INPUTS.places, dict)
         return None if raw is None else self._typed(raw, path)
 
 
@@ -203,9 +200,6 @@ class ActionInvocation(Message[P], shown="action run_id"):
         action: The identifier of the action.
         resource_type: ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who ran it, and when.
-        context: The entity, the blueprint and the run.
-        payload: The entity, the action and the inputs.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -231,29 +225,22 @@ class ActionInvocation(Message[P], shown="action run_id"):
         """The inputs: ``payload.properties``, or empty ones if Port sent none."""
         found = self.payload.properties
         if found is None:
-            found = self._typed({}, join(path_of(self), "payload.properties"))
+            found = self._typed({}, "payload.properties")
         return found
 
 
 class _Change(Message[dict[str, Any]], shown="resource_type action"):
-    """What the two messages about a change share."""
+    """What the two messages about a change share; they have no inputs."""
 
     action: str | None = text("action")
     resource_type: str | None = text("resourceType")
     trigger: Trigger | None = part("trigger", Trigger)
     diff: dict[str, Any] | None = value("diff", dict)
-
     action_identifier: str | None = search(
         "context.action diff.after.action diff.before.action"
     )
     # Of a run, it is a reference in `Run.entity`.
     entity: Entity | None = search("diff.after diff.before", _entity_of)
-
-    @property
-    @boundary
-    def inputs(self) -> dict[str, Any] | None:
-        """None: a change has no inputs. Those of a run are in its ``properties``."""
-        return None
 
     @property
     @boundary
@@ -301,7 +288,6 @@ class ChangelogMessage(_Change):
     Attributes:
         action: As in a `CatalogEvent`, or ``TIMER_EXPIRED``, or the identifier of
             the action of a run; see ``change``.
-        resource_type: ``entity``, ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
         diff: Both sides as they came; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
@@ -321,10 +307,7 @@ class TriggerData(Message[P], shown="run_id"):
     an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        trigger: Who ran it, and when.
         event: What set an automation off; None for a self-service action.
-        action: The action, and which of its inputs are encrypted.
-        run: The run to report back to.
     """
 
     _own_inputs: dict[str, Any] | None = value("inputs", dict)
@@ -353,28 +336,16 @@ class CustomPayload(Message[P]):
             """Build the model from any JSON value, which is copied."""
             ...
 
-    @classmethod
-    def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(view(cls, raw, path, root))
-
     @property
+    @boundary
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
 
-    @property
-    def extra(self) -> dict[str, Any]:
-        """The fields that this model does not know; none if it is not an object."""
-        return super().extra if isinstance(raw_of(self), dict) else {}
-
+    @boundary
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
         return deepcopy(raw_of(self))
-
-    def __repr__(self) -> str:
-        raw: Any = raw_of(self)
-        size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
-        return f"<{type(self).__name__} {type(raw).__name__}{size}>"
 
 
 class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
@@ -384,7 +355,6 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     Attributes:
         context: Its ``run_id`` starts with ``wfnr_``.
-        payload: The action, and what else came.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -396,16 +366,12 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        model = super(Message, cls)._load(raw, path, root)
+        model = super()._load(raw, path, root)
         run_id = model.context.run_id
         if run_id is None or not run_id.startswith(NODE_RUN_PREFIX):
             problem = f"must start with {NODE_RUN_PREFIX}" if run_id else "is missing"
             raise wrong(model, "context.runId", problem)
         return model
-
-    @boundary
-    def __repr__(self) -> str:
-        return super(CustomPayload, self).__repr__()
 
 
 AnyInvocation: TypeAlias = (
@@ -416,7 +382,6 @@ AnyInvocation: TypeAlias = (
     | WorkflowNodeRun
     | CustomPayload
 )
-
 
 _SHAPES = {model.__name__: model for model in get_args(AnyInvocation)}
 

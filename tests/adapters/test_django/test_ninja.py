@@ -291,3 +291,9 @@ def test_without_ninja_its_class_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ninja.errors", None)
     with pytest.raises(ConfigurationError, match="django-ninja"):
         adapter.PortWebhookNinjaAuth  # noqa: B018  # loaded when it is asked for
+
+
+def test_auth_takes_no_function_that_chooses():
+    chooser: Any = lambda request: None  # noqa: E731  # what somebody may try
+    with pytest.raises(ConfigurationError, match="must be a Verifier"):
+        PortWebhookNinjaAuth(chooser)

@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.django._views import authenticate, new_endpoint
+from port_webhook.adapters.django._serving import authenticate, new_endpoint
 from port_webhook.exceptions import DeliveryError
 
 if TYPE_CHECKING:

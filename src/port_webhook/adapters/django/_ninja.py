@@ -9,8 +9,9 @@ from ninja.errors import HttpError
 from ninja.security.base import AuthBase
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.django._views import authenticate, new_endpoint
+from port_webhook.adapters.django._serving import authenticate, new_endpoint
 from port_webhook.exceptions import DeliveryError
+from port_webhook.integration import require_verifier
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,6 +43,8 @@ class PortWebhookNinjaAuth(AuthBase):
     @boundary
     def __init__(self, verifier: Verifier | None = None, /) -> None:
         super().__init__()
+        if verifier is not None:
+            require_verifier(verifier)
         self._endpoint = new_endpoint(verifier, synchronous=True, claims=False)
 
     @boundary

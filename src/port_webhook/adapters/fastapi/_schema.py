@@ -11,7 +11,6 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from port_webhook.models._base import Model, fields_of
-from port_webhook.models._generic import argument_of
 from port_webhook.models._parts import ActionPayload
 
 __all__ = ["describe_body"]
@@ -65,7 +64,7 @@ def _describe_model(model: type[Model], definitions: dict[str, Schema]) -> Schem
     properties = {
         field.key: _describe_kind(field.kind, definitions) for field in fields
     }
-    inputs = argument_of(model)
+    inputs: Any = getattr(model, "_argument", None)
     if issubclass(model, ActionPayload) and not isinstance(inputs, TypeVar):
         properties["properties"] = _describe(inputs, definitions)
     return {
