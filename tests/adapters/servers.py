@@ -176,7 +176,7 @@ async def ask_asgi(app, request):
     answer = connection.answer
     try:
         await app(connection.scope, connection.receive, connection.send)
-    except Exception as error:  # noqa: BLE001  # as a server does
+    except BaseException as error:  # noqa: BLE001  # as a server does
         answer.error = error
         answer.status = answer.status or 500
     return answer
@@ -245,8 +245,7 @@ class Wire:
             for _ in range(10):  # turns of the loop, until the handler waits for more
                 await asyncio.sleep(0)
             self.leave()
-        await asyncio.wait_for(self.transport.closed.wait(), PATIENCE)
-        await asyncio.wait([self.task])
+        await asyncio.wait([self.task], timeout=PATIENCE)
         answer = Answer()
         if not self.transport.written:
             return answer

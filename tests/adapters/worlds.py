@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 from inspect import isawaitable
 from typing import Any
 
@@ -17,7 +18,8 @@ from aiohttp import web
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.core.signals import got_request_exception
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 from django.views import View as DjangoView
@@ -26,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from werkzeug.exceptions import default_exceptions
 
+from port_webhook import Delivery
 from port_webhook.adapters import aiohttp as aiohttp_adapter
 from port_webhook.adapters import asgi, aws_lambda, fastapi, wsgi
 from port_webhook.adapters import django as django_adapter
@@ -51,7 +54,10 @@ class World:
 
     Attributes:
         cannot: For each capability that it lacks, why.
-        refuses_status: Its own, where it differs from what the error says.
+        request_type: What a function that chooses a verifier gets.
+        roomless: Views without room for the delivery.
+        defaulted: A view whose delivery has a default.
+        typed: A view, and what the decorated one shows of its parameters.
         accessors: The ways to read the body from the request of a view.
         forms: The ways to read a form.
     """
@@ -60,6 +66,10 @@ class World:
     webhook: Any = None
     accessors: dict[str, Any] = {}
     forms: dict[str, Any] = {}
+    request_type: Any = dict
+    roomless: Any = ()
+    defaulted: Any = None
+    typed: Any = ()
 
     def __init__(self):
         self.app: Any = None
@@ -137,9 +147,23 @@ async def _outcome(view, given, request):
     return await outcome if isawaitable(outcome) else outcome
 
 
+def after_delivery(delivery: Delivery, org: str) -> dict[str, int]:
+    """Say what it does."""
+    return {}
+
+
+def after_request(request: object, delivery: Delivery, org: str) -> dict[str, int]:
+    """Say what it does."""
+    return {}
+
+
 class FlaskWorld(World):
     cannot = {"await": SYNC}
     webhook = staticmethod(flask_adapter.webhook)
+    request_type = flask.Request
+    roomless = (lambda: "",)
+    defaulted = staticmethod(lambda delivery=None: "")
+    typed = (after_delivery, ["org"])
     accessors = {
         "get_data": lambda r: r.get_data(),
         "text": lambda r: r.get_data(as_text=True),
@@ -184,6 +208,10 @@ class FlaskWorld(World):
 class DjangoWorld(World):
     cannot = {"await": SYNC}
     webhook = staticmethod(django_adapter.webhook)
+    request_type = HttpRequest
+    roomless = (lambda: None, lambda request: None)
+    defaulted = staticmethod(lambda request, delivery=None: None)
+    typed = (after_request, ["request", "org"])
     accessors = {
         "body": lambda r: r.body,
         "read": lambda r: r.read(),
@@ -197,15 +225,21 @@ class DjangoWorld(World):
         self._settings = override_settings(
             ALLOWED_HOSTS=["*"],
             MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
-            DEBUG_PROPAGATE_EXCEPTIONS=True,
             REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
             LOGGING_CONFIG=None,
         )
         self._settings.enable()
         self._urls: Any = None
+        self._error: BaseException | None = None
+        got_request_exception.connect(self._keep)
+
+    def _keep(self, **_):
+        """Keep what Django makes a 500 of."""
+        self._error = sys.exc_info()[1]
 
     def close(self):
         super().close()
+        got_request_exception.disconnect(self._keep)
         self._settings.disable()
         if self._urls is not None:
             self._urls.disable()
@@ -228,6 +262,12 @@ class DjangoWorld(World):
         self.app = WSGIHandler()
 
     def ask(self, request):
+        self._error = None
+        answer = self.send(request)
+        answer.error = answer.error or self._error
+        return answer
+
+    def send(self, request):
         return ask_wsgi(self.app, request)
 
     def http_error(self, status):
@@ -239,7 +279,7 @@ class DjangoWorld(World):
 
 class AsyncDjangoWorld(DjangoWorld, AsyncWorld):
     cannot = {"early": ALL_AT_ONCE}
-    ask = AsyncWorld.ask
+    send = AsyncWorld.ask
 
     def function(self, view):
         async def port(request, *given):
@@ -331,6 +371,10 @@ class RestFrameworkWorld(MixinWorld):
 
 class FastAPIWorld(AsyncWorld):
     webhook = staticmethod(fastapi.webhook)
+    request_type = Request
+    roomless = (lambda: None,)
+    defaulted = staticmethod(lambda delivery=None: None)
+    typed = (after_delivery, ["delivery", "org"])  # which FastAPI fills in
     accessors = {
         "body": lambda r: r.body(),
         "json": lambda r: r.json(),
@@ -379,7 +423,10 @@ async def _form(request):
 
 
 class DependencyWorld(FastAPIWorld):
-    cannot = {"decorator": "it is a dependency"}
+    cannot = {
+        "decorator": "it is a dependency",
+        "frames": "FastAPI calls the endpoint, a dependency does not",
+    }
 
     def serve(self, view, *verifier, **options):
         self.put(self._make(view, *verifier, **options))
@@ -422,6 +469,10 @@ class AiohttpWorld(AsyncWorld):
         "truncation": "the connection is gone, so nobody would get the response",
     }
     webhook = staticmethod(aiohttp_adapter.webhook)
+    request_type = web.Request
+    roomless = (lambda: None, lambda request: None)
+    defaulted = staticmethod(lambda request, delivery=None: None)
+    typed = (after_request, ["request", "org"])
     accessors = {
         "read": lambda r: r.read(),
         "text": lambda r: r.text(),
@@ -456,9 +507,11 @@ class AiohttpWorld(AsyncWorld):
             return await handler(request)
         except web.HTTPException:
             raise
-        except Exception as error:
+        except BaseException as error:
             self._error = error
-            raise
+            if isinstance(error, Exception):
+                raise
+            return web.Response(status=500)  # for a server that ends here
 
     def ask(self, request):
         async def ask():
@@ -490,7 +543,9 @@ class AiohttpWorld(AsyncWorld):
 
     def http_error(self, status):
         kinds = (getattr(web, name) for name in dir(web) if name.startswith("HTTP"))
-        found = next(each for each in kinds if getattr(each, "status_code", 0) == status)
+        found = next(
+            each for each in kinds if getattr(each, "status_code", 0) == status
+        )
         return found("/elsewhere") if status < 400 else found()
 
     def left_on(self, request):
@@ -512,9 +567,11 @@ class LambdaWorld(World):
         "left on the request": "an event is its caller's, and stays as it came",
         "body of the request": "a handler gets no request, only the delivery",
         "forms": "a handler gets no request, only the delivery",
-        "delivery hidden": "its signature is what Lambda calls",
     }
     webhook = staticmethod(aws_lambda.webhook)
+    roomless = (lambda: None, lambda delivery: None)
+    defaulted = staticmethod(lambda delivery=None, context=None: None)
+    typed = (after_delivery, ["event", "context"])
     shape: Any = "http_api"
 
     def function(self, view):
@@ -532,7 +589,7 @@ class LambdaWorld(World):
         )
         try:
             result = self.app(event, None)
-        except Exception as error:  # noqa: BLE001  # as Lambda does
+        except BaseException as error:  # noqa: BLE001  # as Lambda does
             return Answer(500, error=error)
         headers = result.get("headers")
         if headers is None:
