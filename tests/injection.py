@@ -102,19 +102,23 @@ def interrupt(call, number, kind):
     """
     count = 0
 
-    def trace_lines(frame, event, _):
-        nonlocal count
-        code = frame.f_code
-        if event == "line" and frame.f_lineno not in uncovered(code.co_filename):
-            count += 1
-            if count == number:
-                raise kind
-        return trace_lines
-
     def trace_calls(frame, _event, _arg):
-        is_ours = frame.f_code.co_filename.startswith(PACKAGE)
+        filename = frame.f_code.co_filename
         # A module that is imported late runs no code that sees a payload.
-        return trace_lines if is_ours and frame.f_code.co_name != "<module>" else None
+        if not filename.startswith(PACKAGE) or frame.f_code.co_name == "<module>":
+            return None
+        skipped = uncovered(filename)
+
+        def trace_lines(frame, event, _):
+            nonlocal count
+            if event == "line" and frame.f_lineno not in skipped:
+                count += 1
+                if count == number:
+                    raise kind
+            # Behind that line, nothing need be counted any more.
+            return trace_lines if count < number else None
+
+        return trace_lines if count < number else None
 
     def run():
         before = sys.gettrace()

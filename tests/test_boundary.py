@@ -62,6 +62,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 Verifier: Any = port_webhook.Verifier
+from_dict: Any = models.ActionInvocation.from_dict  # mypy asks for the inputs' type
 LOOP = asyncio.new_event_loop()
 # A task that nobody waits for any more, since its request was interrupted.
 LOOP.set_exception_handler(lambda *_: None)
@@ -139,6 +140,10 @@ def due_source():
     """A source whose secret is to be fetched again, and has changed."""
     times, secrets = iter([NOW, *[NOW + 900] * 9]), iter([PREVIOUS, SECRET])
     return port_webhook.VerifierSource(secrets.__next__, clock=times.__next__)
+
+
+def call_due_source():
+    return due_source()()
 
 
 def read_all(model):
@@ -281,7 +286,7 @@ CALLS: dict[str, Any] = {
     "VerifierSource": lambda: partial(
         port_webhook.VerifierSource, lambda: (SECRET, [PREVIOUS])
     ),
-    "VerifierSource, called": lambda: lambda: due_source()(),
+    "VerifierSource, called": lambda: call_due_source,
     # The delivery
     "delivery.timestamp": lambda: lambda: deliver().timestamp,
     "delivery.replay_key": lambda: lambda: deliver().replay_key,
@@ -321,9 +326,7 @@ CALLS: dict[str, Any] = {
     "load": lambda: partial(
         models.load, models.ActionInvocation | models.CustomPayload, ENVELOPE
     ),
-    "from_dict": lambda: partial(
-        models.ActionInvocation.from_dict, json.loads(ENVELOPE)
-    ),
+    "from_dict": lambda: partial(from_dict, json.loads(ENVELOPE)),
     "accessors": lambda: partial(read_all, models.load_invocation(ENVELOPE)),
     "accessors, custom": lambda: partial(read_all, models.load_invocation(PAYLOAD)),
     "model, compared": lambda: partial(
@@ -335,9 +338,9 @@ CALLS: dict[str, Any] = {
         lambda one: pickle.loads(pickle.dumps(one)),  # noqa: S301  # made here
         models.load_invocation(ENVELOPE),
     ),
-    "models, shown": lambda: lambda: [
-        repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)
-    ],
+    "models, shown": lambda: (
+        lambda: [repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)]
+    ),
     "validate": lambda: models.load_invocation(ENVELOPE).validate,
     # Kafka
     "kafka.verify_message": lambda: partial(kafka.verify_message, message(), build()),
@@ -393,9 +396,12 @@ def check_then_verify(verifier):
     return partial(verifier.verify, PAYLOAD, checked)
 
 
-NEEDLES = needles_for(
-    ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'
-) + [LONG_SECRET[:32].encode(), LONG_SECRET[::-1].encode(), CIPHERTEXT.encode()]
+NEEDLES = [
+    *needles_for(ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'),
+    LONG_SECRET[:32].encode(),
+    LONG_SECRET[::-1].encode(),
+    CIPHERTEXT.encode(),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from port_webhook import _log
 from port_webhook._arguments import (
@@ -547,10 +547,10 @@ class Verifier:
         """Verify, claim, and commit at once."""
         self._require_sync()
         delivery, claim = self._open(body, headers, received_at)
-        if claim is not None:
-            with _naming_run(delivery):
-                claim.take()
-                claim.finish(commit=True)
+        taken = cast("Claim", claim)  # there is a store
+        with _naming_run(delivery):
+            taken.take()
+            taken.finish(commit=True)
         return delivery
 
     def _open(
