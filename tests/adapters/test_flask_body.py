@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 from flask import Flask, g, request
@@ -474,10 +476,35 @@ def test_a_server_may_give_a_body_in_parts(app, client, seen):
         def read(self, size=-1):
             return super().read(min(size, 5))
 
+    body = '{"a":"\u00e9\u00e9\u00e9"}'.encode()  # cut within a character
     app.post("/port")(webhook(make())(seen))
-    assert post_chunked(client, BODY, environ={"wsgi.input": Parts(BODY)}).json
-    environ = {"wsgi.input": Parts(BODY)}
-    assert post(client, environ_overrides=environ).status_code == 200
+    environ = {"wsgi.input": Parts(body)}
+    assert post(client, body, environ_overrides=environ).status_code == 200
+    environ = {"wsgi.input": Parts(body)}
+    assert post_chunked(client, body, environ=environ).status_code == 200
+    assert [each.payload for each in seen.deliveries] == [body, body]
+
+
+def test_what_the_adapter_does_to_the_server_is_valid_wsgi(app, client, seen):
+    app.wsgi_app = validator(app.wsgi_app)
+    app.post("/port")(webhook(make(max_body_bytes=30))(seen))
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    headers: dict[str, str]
+    for body, headers, status in (
+        (BODY, signed(), 200),
+        (BODY, signed(b"?"), 401),
+        (BODY, {}, 401),
+        (b"x" * 31, signed(b"x" * 31), 413),
+    ):
+        with client.post("/port", data=body, headers=headers) as answer:
+            assert answer.status_code == status
+    options: dict[str, Any] = {
+        "data": BODY,
+        "headers": signed(),
+        "environ_overrides": environ,
+    }
+    with client.post("/port", **options) as answer:
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("send", [post, post_chunked], ids=["length", "chunked"])

@@ -70,7 +70,8 @@ class PortWebhookMiddleware:
     ) -> None:
         self.app = app
         self._endpoint = Endpoint["Scope"](verifier, choose=choose, synchronous=False)
-        self._paths = PathPrefixes(paths, exclude=exclude)
+        chosen = PathPrefixes(paths, exclude=exclude)
+        self._paths = None if chosen.covers_all else chosen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
@@ -84,7 +85,8 @@ class PortWebhookMiddleware:
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._covers(scope):
+        paths = self._paths
+        if scope["type"] != "http" or not (paths is None or _is_covered(scope, paths)):
             await self.app(scope, receive, send)
             return
 
@@ -101,14 +103,15 @@ class PortWebhookMiddleware:
             refuse=refuse,
         )
 
-    def _covers(self, scope: Scope) -> bool:
-        path, root = scope["path"], scope.get("root_path") or ""
-        raw = scope.get("raw_path")
-        return self._paths.covers(
-            path.encode("utf-8", "surrogatepass"),
-            *([bytes(raw)] if raw else []),
-            mount=root.encode("utf-8", "surrogatepass"),
-        )
+
+def _is_covered(scope: Scope, paths: PathPrefixes) -> bool:
+    path, root = scope["path"], scope.get("root_path") or ""
+    raw = scope.get("raw_path") or path.encode("utf-8", "surrogatepass")
+    return paths.covers(
+        path.encode("utf-8", "surrogatepass"),
+        bytes(raw),
+        mount=root.encode("utf-8", "surrogatepass"),
+    )
 
 
 @boundary

@@ -85,14 +85,15 @@ class PortWebhookMiddleware:
     ) -> None:
         self._app = app
         self._endpoint = Endpoint["Environ"](verifier, choose=choose, synchronous=True)
-        self._paths = PathPrefixes(paths, exclude=exclude)
+        chosen = PathPrefixes(paths, exclude=exclude)
+        self._paths = None if chosen.covers_all else chosen
 
     @boundary
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if not self._covers(environ):
+        if not (self._paths is None or _is_covered(environ, self._paths)):
             return self._app(environ, start_response)
         method: str | None = environ.get("REQUEST_METHOD")
         response = _Answer(start_response)
@@ -119,13 +120,14 @@ class PortWebhookMiddleware:
             respond=respond,
         ).send()
 
-    def _covers(self, environ: Environ) -> bool:
-        targets = (environ.get(name) for name in _TARGETS)
-        return self._paths.covers(
-            _bytes(environ.get("PATH_INFO") or "/"),
-            *(_bytes(target.partition("?")[0]) for target in targets if target),
-            mount=_bytes(environ.get("SCRIPT_NAME") or ""),
-        )
+
+def _is_covered(environ: Environ, paths: PathPrefixes) -> bool:
+    targets: list[str] = [environ[name] for name in _TARGETS if environ.get(name)]
+    return paths.covers(
+        _bytes(environ.get("PATH_INFO") or "/"),
+        *(_bytes(target.partition("?")[0]) for target in targets),
+        mount=_bytes(environ.get("SCRIPT_NAME") or ""),
+    )
 
 
 @boundary

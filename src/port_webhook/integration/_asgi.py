@@ -8,17 +8,25 @@ after the response, run after the commit.
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary
-from port_webhook.exceptions import DeliveryError, UnreadableBodyError
-from port_webhook.integration._body import check_media, collect, perhaps_consumed
+from port_webhook.exceptions import (
+    BodyTooLargeError,
+    DeliveryError,
+    UnreadableBodyError,
+)
+from port_webhook.integration._body import (
+    check_body,
+    check_media,
+    declared_length,
+    perhaps_consumed,
+)
 from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         Awaitable,
         Callable,
         Iterable,
@@ -40,6 +48,8 @@ __all__ = ["answer", "join_header", "serve"]
 
 _CONTENT_LENGTH = b"content-length"
 _FRAMING = (_CONTENT_LENGTH, b"transfer-encoding")
+_READ = frozenset({*_FRAMING, b"content-type", b"content-encoding"})
+_SIGNED = frozenset({TIMESTAMP_HEADER.encode(), SIGNATURE_HEADER.encode()})
 
 
 @boundary
@@ -69,34 +79,30 @@ async def serve(
         refuse: Responds to a refused request; nothing was sent before. It is not
             called for a client that is gone.
     """
-    headers: RawHeaders = [
-        (bytes(name), bytes(value)) for name, value in scope["headers"]
-    ]
+    headers: RawHeaders = [*scope["headers"]]  # any iterable, for ASGI
+    signed, fields = _select(headers)
     gone = False
 
     async def read(limit: int) -> bytes | SignedForms:
         nonlocal gone
-        check_media(
-            join_header(headers, b"content-type"),
-            join_header(headers, b"content-encoding"),
-        )
+        check_media(fields.get(b"content-type"), fields.get(b"content-encoding"))
+        declared = declared_length(fields.get(_CONTENT_LENGTH), limit)
         try:
-            async with aclosing(_chunks(receive)) as chunks:
-                length = join_header(headers, _CONTENT_LENGTH)
-                body = await collect(chunks, length, limit)
+            body = await _read(receive, limit)
         except OSError:
             gone = True
             raise UnreadableBodyError(
                 "The connection ended before the body did, or something read the body "
                 "before it could be verified."
             )
-        is_chunked = length is None and join_header(headers, b"transfer-encoding")
+        check_body(body, declared, limit)
+        is_chunked = declared is None and b"transfer-encoding" in fields
         return perhaps_consumed(body) if is_chunked and not body else body
 
     try:
         delivery, reception = await abegin(
             verifier,
-            headers,
+            signed,
             method=scope["method"],
             existing=scope.get(DELIVERY_KEY),
             read=read,
@@ -201,15 +207,38 @@ class _Channel:
             await self._send(message)
 
 
-async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of a body."""
-    more = True
+def _select(headers: RawHeaders) -> tuple[RawHeaders, dict[bytes, str]]:
+    """Return the signature's headers, and those that say how to read the body.
+
+    Several lines of one of the latter are joined by commas (RFC 9110, section 5.3).
+    """
+    signed: RawHeaders = []
+    fields: dict[bytes, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key in _SIGNED:
+            signed.append((key, value))
+        elif key in _READ:
+            text = value.decode("latin-1")
+            fields[key] = f"{fields[key]},{text}" if key in fields else text
+    return signed, fields
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    """Read a body up to the *limit*, or raise an OSError if its client is gone."""
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         more = message.get("more_body", False)
-        yield message.get("body", b"")
+        body = message.get("body", b"")
+        size += len(body)
+        if size > limit:
+            raise BodyTooLargeError(limit)
+        parts.append(body)
+    return b"".join(parts)
 
 
 def _scope_of(delivery: Delivery, scope: Scope, headers: RawHeaders) -> Scope:
