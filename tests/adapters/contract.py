@@ -526,7 +526,7 @@ def test_a_cancelled_request_releases(world):
         started.set()
         await asyncio.Event().wait()
 
-    case = Case(world, View(lambda *given: act(*given)), replay_store=store)
+    case = Case(world, View(act), replay_store=store)
     world.cancel(raw(), started, store.ended)
     assert store.steps == ["claim", "release"]
     assert len(case.view.given) == 1

@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from werkzeug.exceptions import default_exceptions
 
-from port_webhook import Delivery
+from port_webhook import Delivery  # noqa: TC001  # it is evaluated
 from port_webhook.adapters import aiohttp as aiohttp_adapter
 from port_webhook.adapters import asgi, aws_lambda, fastapi, wsgi
 from port_webhook.adapters import django as django_adapter
@@ -215,10 +215,9 @@ class DjangoWorld(World):
     accessors = {
         "body": lambda r: r.body,
         "read": lambda r: r.read(),
-        "lines": lambda r: b"".join(r),
+        "lines": b"".join,
     }
     forms = {"POST": lambda r: r.POST.dict()}
-    stream: Any = StreamingHttpResponse
 
     def __init__(self):
         super().__init__()
@@ -369,6 +368,14 @@ class RestFrameworkWorld(MixinWorld):
         return error
 
 
+async def _join(chunks):
+    return b"".join([chunk async for chunk in chunks])
+
+
+async def _form(request):
+    return dict(await request.form())
+
+
 class FastAPIWorld(AsyncWorld):
     webhook = staticmethod(fastapi.webhook)
     request_type = Request
@@ -380,7 +387,7 @@ class FastAPIWorld(AsyncWorld):
         "json": lambda r: r.json(),
         "stream": lambda r: _join(r.stream()),
     }
-    forms = {"form": lambda r: _form(r)}
+    forms = {"form": _form}
 
     def body(self, word, key="error"):
         return {"detail": word}
@@ -412,14 +419,6 @@ class FastAPIWorld(AsyncWorld):
 
     def left_on(self, request):
         return request.state.port_delivery
-
-
-async def _join(chunks):
-    return b"".join([chunk async for chunk in chunks])
-
-
-async def _form(request):
-    return dict(await request.form())
 
 
 class DependencyWorld(FastAPIWorld):
@@ -462,6 +461,10 @@ class RouteWorld(FastAPIWorld):
         self.app = asgi.PortWebhookMiddleware(self.app, outer)
 
 
+async def _post(request):
+    return dict(await request.post())
+
+
 class AiohttpWorld(AsyncWorld):
     cannot = {
         "early": "aiohttp reads what has arrived, whether anybody asks or not",
@@ -479,7 +482,7 @@ class AiohttpWorld(AsyncWorld):
         "json": lambda r: r.json(),
         "content": lambda r: r.content.read(),
     }
-    forms = {"post": lambda r: _post(r)}
+    forms = {"post": _post}
 
     def function(self, view):
         async def port(request, *given):
@@ -550,10 +553,6 @@ class AiohttpWorld(AsyncWorld):
 
     def left_on(self, request):
         return request["port_delivery"]
-
-
-async def _post(request):
-    return dict(await request.post())
 
 
 class LambdaWorld(World):
