@@ -239,9 +239,9 @@ class DjangoWorld(World):
     def close(self):
         super().close()
         got_request_exception.disconnect(self._keep)
-        self._settings.disable()
-        if self._urls is not None:
-            self._urls.disable()
+        for each in (self._urls, self._settings):  # the last comes first
+            if each is not None:
+                each.disable()
         django_adapter._conf.default.verifier = None
 
     def respond(self, outcome):
