@@ -328,7 +328,7 @@ def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, names)  # noqa: S307  # the module's own source
-    except Exception:  # noqa: BLE001  # such as a name for type checkers alone
+    except Exception:  # such as a name for type checkers alone
         return annotation
 
 

@@ -63,7 +63,7 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
             )
     try:
         body = _read_up_to(environ["wsgi.input"], size)
-    except Exception as error:  # noqa: BLE001  # each server has errors of its own
+    except Exception as error:  # each server has errors of its own
         raise UnreadableBodyError(
             f"The server could not read the body to its end ({type(error).__name__}); "
             "the connection probably ended before it did."

@@ -123,7 +123,7 @@ def open_event(event: object) -> Request:
         return _read_request(cast("Mapping[str, Any]", event))
     except ConfigurationError:
         raise
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         raise UnreadableBodyError("The event's headers are not a mapping.")
 
 
