@@ -36,8 +36,8 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True  # `clock=time.time`, not where it is in memory
 
-# `-n` reports names that lead nowhere. Ours must resolve, but for base classes of private
-# modules, type variables and the protocol of a decorator, which have no entry. Those of the
+# `-n` reports names that lead nowhere. Ours must resolve, but for private base classes,
+# type variables and the protocol of a decorator, which have no entry. Those of the
 # standard library and of frameworks would need their inventories from the internet.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!port_webhook\b).*"),
