@@ -109,9 +109,11 @@ class CheckedHeaders:
         *,
         received_at: bool,
     ) -> None:
-        self.stamp, self.timestamp, self.macs = signed
-        self.owner = owner
-        self.received_at = received_at
+        self.stamp: bytes = signed[0]
+        self.timestamp: float = signed[1]
+        self.macs: Sequence[bytes] = signed[2]
+        self.owner: object = owner
+        self.received_at: bool = received_at
 
     @boundary
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean
 from port_webhook._verifier import Verifier, require_verifier
 from port_webhook.exceptions import ConfigurationError
 
@@ -100,28 +100,51 @@ class Endpoint(Generic[RequestT]):
                 "synchronous function"
             )
 
-    @boundary
+    # These three are boundaries by hand, because every request comes by.
+
     def verifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*.
 
         Raises:
             ConfigurationError: There is none, or it cannot be used here.
         """
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._accept(self._default())
-        return self._accept(self._choose(request))
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(self._choose(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
 
-    @boundary
     async def averifier_for(self, request: RequestT) -> Verifier:
         """Do what `verifier_for` does, and await the choice."""
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._accept(self._default())
-        if _is_async(self._choose):
-            chosen = self._choose(request)
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(await self._choose_for(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
+
+    def argument(self, delivery: Delivery) -> Any:
+        """Return what the view is called with: the delivery, or its model."""
+        try:
+            return delivery if self._model is None else delivery.parse(self._model)
+        except BaseException as error:
+            del delivery
+            clean(error)
+            raise
+
+    async def _choose_for(self, request: RequestT) -> object:
+        choose: Any = self._choose
+        if _is_async(choose):
+            chosen = choose(request)
         else:
             # It may block: it may ask a database, or fetch a secret.
             if self._to_thread is None:
@@ -129,13 +152,8 @@ class Endpoint(Generic[RequestT]):
                 from asyncio import to_thread
 
                 self._to_thread = to_thread
-            chosen = await self._to_thread(self._choose, request)
-        return self._accept(await chosen if isawaitable(chosen) else chosen)
-
-    @boundary
-    def argument(self, delivery: Delivery) -> Any:
-        """Return what the view is called with: the delivery, or its model."""
-        return delivery if self._model is None else delivery.parse(self._model)
+            chosen = await self._to_thread(choose, request)
+        return await chosen if isawaitable(chosen) else chosen
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
@@ -310,7 +328,7 @@ def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, names)  # noqa: S307  # the module's own source
-    except Exception:  # noqa: BLE001  # such as a name for type checkers alone
+    except Exception:  # such as a name for type checkers alone
         return annotation
 
 
