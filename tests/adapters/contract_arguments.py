@@ -23,7 +23,7 @@ from port_webhook.testing import action_invocation, sign_request
 
 from .doubles import BODY, NOW, OTHER, SECRET, AsyncStore, Store, View, make
 from .rules import CAPABILITIES, rule, world
-from .servers import Raw, raw, unsigned
+from .servers import Raw, ask_asgi, raw, unsigned
 from .worlds import WORLDS
 
 __all__ = ["world"]  # the fixture
@@ -320,15 +320,13 @@ def assert_hides(error, *needles):
         assert not any(each in text for each in needles or NEEDLES)
 
 
-def ask_marked(world):
-    request = Raw(MARKED, [*MARKED_HEADERS.items()], length=str(len(MARKED)))
-    return world.ask(request)
+MARKED_REQUEST = Raw(MARKED, [*MARKED_HEADERS.items()], length=str(len(MARKED)))
 
 
 @rule("frames")
 def test_what_a_view_raises_shows_nothing_of_the_delivery(world):
     world.serve(View(fail), make(MARKED_SECRET))
-    error = ask_marked(world).error
+    error = world.ask(MARKED_REQUEST).error
     assert isinstance(error, LookupError)
     assert frames_of(error)
     assert_hides(error)
@@ -337,7 +335,7 @@ def test_what_a_view_raises_shows_nothing_of_the_delivery(world):
 @rule("model")
 def test_what_a_view_raises_shows_nothing_of_the_model(world):
     world.serve(View(fail), make(MARKED_SECRET), model=ActionInvocation)
-    error = ask_marked(world).error
+    error = world.ask(MARKED_REQUEST).error
     assert isinstance(error, LookupError)
     assert_hides(error)
 
@@ -370,9 +368,19 @@ def test_what_is_raised_before_the_view_shows_nothing_of_the_request(
     options: dict[str, Any] = dict(options)
     verifier = [] if "choose" in options else [make(MARKED_SECRET, **options)]
     world.serve(View(stop), *verifier, **({} if verifier else options))
-    error = ask_marked(world).error
+    error = world.ask(MARKED_REQUEST).error
     assert isinstance(error, kind)
     assert kind is not Stop or frames_of(error)
+    assert_hides(error)
+
+
+@pytest.mark.parametrize("world", ["asgi", "fastapi route", "fastapi"], indirect=True)
+def test_a_connection_that_fails_shows_nothing_of_what_arrived(world):
+    world.serve(View(stop), make(MARKED_SECRET))
+    found = ask_asgi(world.app, MARKED_REQUEST, fails=LookupError())
+    error = world.runner.run(found).error
+    assert isinstance(error, LookupError)
+    assert frames_of(error)
     assert_hides(error)
 
 

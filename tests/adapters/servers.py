@@ -120,7 +120,7 @@ def ask_wsgi(app, request):
             getattr(parts, "close", int)()
     except AssertionError:
         raise
-    except BaseException as error:  # noqa: BLE001  # as a server does
+    except BaseException as error:  # as a server does
         answer.error = error
         answer.status = answer.status or 500
     answer.taken = body.taken
@@ -130,8 +130,9 @@ def ask_wsgi(app, request):
 class Connection:
     """An ASGI server's side of one request."""
 
-    def __init__(self, request):
+    def __init__(self, request, fails=None):
         self.answer = Answer()
+        self._fails = fails
         self.gone = asyncio.Event()
         self._body = request.body
         self._is_over = False
@@ -154,6 +155,8 @@ class Connection:
         part, self._body = self._body[:CHUNK], self._body[CHUNK:]
         if len(self._body) > 1000:  # nobody looks at the middle of a large body
             part, self._body = part + self._body[:-CHUNK], self._body[-CHUNK:]
+        if self._fails is not None and self.answer.taken:
+            raise self._fails
         self.answer.taken += len(part)
         self._is_over = not self._body
         return {"type": "http.request", "body": part, "more_body": not self._is_over}
@@ -171,12 +174,13 @@ class Connection:
                 self.gone.set()
 
 
-async def ask_asgi(app, request):
-    connection = Connection(request)
+async def ask_asgi(app, request, *, fails=None):
+    """Call an ASGI application; receiving more than one part *fails*."""
+    connection = Connection(request, fails)
     answer = connection.answer
     try:
         await app(connection.scope, connection.receive, connection.send)
-    except BaseException as error:  # noqa: BLE001  # as a server does
+    except BaseException as error:  # as a server does
         answer.error = error
         answer.status = answer.status or 500
     return answer

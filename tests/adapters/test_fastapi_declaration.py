@@ -18,13 +18,12 @@ from pydantic import BaseModel, ConfigDict
 from starlette.routing import Route
 
 from port_webhook import ConfigurationError, Delivery, Verifier
-from port_webhook.adapters.fastapi import PortWebhook, webhook, webhook_route
+from port_webhook.adapters.fastapi import PortWebhook, webhook
 
 from .fastapi_requests import (
     BODY,
     NOW,
     OTHER,
-    SECRET,
     make,
     send,
     serve,
@@ -49,41 +48,6 @@ def app():
 @pytest.fixture
 def client(app):
     return serve(app)
-
-
-def choose(request):
-    pytest.fail("called")
-
-
-async def choose_asynchronously(request):
-    pytest.fail("called")
-
-
-def test_a_verifier_that_is_none_is_refused():
-    for refused in (SECRET, lambda request: make(), Verifier):
-        with pytest.raises(ConfigurationError):
-            PortWebhook(refused)  # type: ignore[arg-type]  # the point
-        with pytest.raises(ConfigurationError):
-            webhook_route(refused)  # type: ignore[arg-type]  # the point
-    with pytest.raises(ConfigurationError):
-        webhook(SECRET)  # type: ignore[call-overload]  # the point
-    with pytest.raises(ConfigurationError):
-        PortWebhook(choose=Verifier)
-    with pytest.raises(ConfigurationError):
-        webhook_route(make(), choose=choose)
-
-
-def test_a_chooser_in_the_place_of_the_verifier_is_refused():
-    decorator: Any = webhook
-    with pytest.raises(ConfigurationError, match="choose="):
-
-        @decorator(choose)
-        def endpoint(delivery: Delivery): ...
-
-    with pytest.raises(ConfigurationError, match="choose="):
-
-        @decorator(choose_asynchronously)
-        def other(delivery: Delivery): ...
 
 
 def test_an_endpoint_without_room_for_the_delivery_is_refused():

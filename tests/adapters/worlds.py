@@ -43,7 +43,6 @@ METHODS = [
     *("GET", "POST", "PUT", "PATCH", "DELETE"),
     *("HEAD", "OPTIONS", "TRACE"),
 ]
-NOT_DECORATED = "it is no decorator"
 NO_MODEL = "the application parses the payload by itself"
 ALL_AT_ONCE = "the body has arrived before the adapter is called"
 SYNC = "nothing can be awaited or cancelled"
@@ -588,7 +587,7 @@ class LambdaWorld(World):
         )
         try:
             result = self.app(event, None)
-        except BaseException as error:  # noqa: BLE001  # as Lambda does
+        except BaseException as error:  # as Lambda does
             return Answer(500, error=error)
         headers = result.get("headers")
         if headers is None:

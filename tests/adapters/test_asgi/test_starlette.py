@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
 from port_webhook import (
-    DuplicateDeliveryError,
     sign,
 )
 from port_webhook.adapters.asgi import PortWebhookMiddleware, delivery_of
@@ -76,22 +73,6 @@ def test_a_websocket_on_a_protected_path_is_not_verified():
         assert websocket.receive_text() == "hello"
 
 
-def test_a_streamed_answer_commits_when_it_starts():
-    log: list[Any] = []
-
-    async def stream(request):
-        async def chunks():
-            log.append("chunk")
-            yield b"a"
-
-        return StreamingResponse(chunks())
-
-    app = Starlette(routes=[Route("/port", stream, methods=["POST"])])
-    verifier = make(replay_store=Store(log=log))
-    assert post(TestClient(PortWebhookMiddleware(app, verifier))).content == b"a"
-    assert log == ["claim", "commit", "chunk"]
-
-
 def test_an_exception_in_starlette_is_a_500():
     store = Store()
 
@@ -103,14 +84,3 @@ def test_an_exception_in_starlette_is_a_500():
     client = TestClient(middleware, raise_server_exceptions=False)
     assert post(client).status_code == 500
     assert store.steps == ["claim", "release"]
-
-
-def test_a_duplicate_is_200_and_logged(records):
-    rejected: list[Any] = []
-    verifier = make(replay_store=Store(claim="committed"), on_rejected=rejected.append)
-    client = TestClient(PortWebhookMiddleware(Starlette(), verifier))
-    answer = post(client)
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "duplicate"}
-    assert [type(error) for error in rejected] == [DuplicateDeliveryError]
-    assert [record.levelname for record in records] == ["WARNING"]
