@@ -353,6 +353,15 @@ def test_a_body_that_is_shorter_than_declared_is_told_from_a_wrong_secret(
     assert case.view.given == []
 
 
+@rule("length")
+def test_a_body_that_is_longer_than_declared_is_refused(world):
+    case = Case(world)
+    # A server may take the rest for another request.
+    assert case.ask(raw().change(length="9")).status in (400, 401)
+    assert case.view.given == []
+    assert len(case.hooks.rejected) == 1
+
+
 # --- What the view reads -------------------------------------------------------------
 
 
