@@ -9,16 +9,8 @@ import pytest
 
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 
-from .server import (
-    BODY,
-    App,
-    Connection,
-    Store,
-    ask,
-    make,
-    parts,
-    scope_of,
-)
+from ..doubles import BODY, Store, make
+from .server import App, Connection, ask, parts, scope_of
 
 
 @pytest.mark.parametrize("status", [200, 302, 399])

@@ -12,14 +12,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 
-from .server import (
-    App,
-    Connection,
-    Store,
-    ask,
-    make,
-    scope_of,
-)
+from ..doubles import Store, make
+from .server import App, Connection, ask, scope_of
 
 
 def test_a_server_can_tell_it_from_a_factory():
