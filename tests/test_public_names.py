@@ -34,6 +34,7 @@ NAMES = [
     "Reception",
     "ReplayError",
     "ReplayStoreError",
+    "ReportingError",
     "SignatureMismatchError",
     "TimestampError",
     "TriggerData",
