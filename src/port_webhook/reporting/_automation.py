@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import KW_ONLY, dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -58,7 +57,7 @@ class Automation:
     action: str
     event: Event
     of: str
-    properties: Mapping[str, Any] = MappingProxyType({})
+    properties: Mapping[str, Any] | None = None
     title: str | None = None
     property: str | None = None
     conditions: Sequence[str] = ()
@@ -89,7 +88,7 @@ class Automation:
                 "url": self._url(),
                 "synchronized": True,
                 "method": "POST",
-                "body": {"properties": dict(self.properties), **entity},
+                "body": {"properties": dict(self.properties or {}), **entity},
             },
             "publish": self.publish,
         }

@@ -71,6 +71,7 @@ class RunState:
         self._logger = logger
         self._level = level
         self._wanted: tuple[Outcome, str | None, Any] | None = None
+        self._noted: str | None = None
         self._is_over = False
         self._pumps: list[Pump] = []
         self._attached: tuple[logging.Logger, RunLogHandler] | None = None
@@ -134,9 +135,10 @@ class RunState:
         *before, last = _requests.end_run(self.run_id, outcome, summary, output)
         if self._is_over:
             return
-        if self._wanted is None or self._wanted[1] != summary:
-            for request in before:
-                await self._try(request)
+        # The line with the summary of a node's run, once.
+        if before and summary != self._noted:
+            self._noted = summary
+            await self._try(before[0])
         self._wanted = outcome, summary, output
         error = await self._try(last)
         if error is None:
