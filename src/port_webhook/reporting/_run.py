@@ -6,6 +6,7 @@ import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from port_webhook import _log
 from port_webhook._tracebacks import boundary
@@ -37,12 +38,14 @@ _CONFLICTS = (409, 422)
 # After these the end of the report tells Port once more.
 _TRANSIENT = (401, 408, 429, 500, 502, 503, 504)
 _MAX_SUMMARY = 1_000
-_REPORTED = "_is_reported"
+
+# Errors whose run has ended, so that a hook that sees them later need not tell again.
+_reported: WeakSet[BaseException] = WeakSet()
 
 
 def was_reported(error: BaseException) -> bool:
     """Tell whether a report has told Port of *error* already."""
-    return _REPORTED in vars(error)
+    return error in _reported
 
 
 class RunState:
@@ -109,7 +112,7 @@ class RunState:
             self._wanted = outcome, self._summarise(error), None
         await self.end(*self._wanted)
         if isinstance(error, PayloadError) and self._is_over:
-            vars(error)[_REPORTED] = True
+            _reported.add(error)
 
     async def log(self, message: str, level: str, status_label: str | None) -> None:
         """Send one line."""

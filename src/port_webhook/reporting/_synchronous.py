@@ -38,10 +38,13 @@ class ActionFailedError(PayloadError):
     code: str = "action_failed"
 
     def __init__(self, message: str) -> None:
-        text = message[:_MAX_MESSAGE]
-        super().__init__("was handled, and its action failed")
-        self.args = (text,)
-        self.http_body = json.dumps({"error": text}).encode("ascii")  # type: ignore[misc]  # each has its own
+        super().__init__("")
+        self.args = (message[:_MAX_MESSAGE],)
+
+    @property
+    def http_body(self) -> bytes:  # type: ignore[override]  # of each its own
+        """The body of the answer."""
+        return json.dumps({"error": self.args[0]}).encode("ascii")
 
 
 @boundary
