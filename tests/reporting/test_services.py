@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -41,6 +42,7 @@ def load(api, monkeypatch):
             each.port.close()
 
 
+@contextlib.contextmanager
 def flask_service(load):
     client = load("flask_service").app.test_client()
 
@@ -48,21 +50,26 @@ def flask_service(load):
         found = client.post("/port", data=text, headers=sign(text, CLIENT_SECRET))
         return found.status_code
 
-    return post
+    yield post
 
 
+@contextlib.contextmanager
 def fastapi_service(load):
     from fastapi.testclient import TestClient
 
-    client = TestClient(load("fastapi_service").app, raise_server_exceptions=False)
+    service = load("fastapi_service")
+    # One event loop for all, as under a server.
+    with TestClient(service.app) as client:
 
-    def post(text):
-        found = client.post("/port", content=text, headers=sign(text, CLIENT_SECRET))
-        return found.status_code
+        def post(text):
+            headers = sign(text, CLIENT_SECRET)
+            return client.post("/port", content=text, headers=headers).status_code
 
-    return post
+        yield post
+        client.portal.call(service.port.aclose)
 
 
+@contextlib.contextmanager
 def kafka_service(load):
     pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
     service = load("kafka_service")
@@ -82,12 +89,13 @@ def kafka_service(load):
             return error.http_status
         return 200
 
-    return post
+    yield post
 
 
 @pytest.fixture(params=[flask_service, fastapi_service, kafka_service])
 def post(request, load):
-    return request.param(load)
+    with request.param(load) as post:
+        yield post
 
 
 def test_a_service_does_what_a_service_does(post, api):
