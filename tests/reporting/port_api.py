@@ -49,8 +49,11 @@ class PortApi:
     answer); or None for a usual answer.
     """
 
-    def __init__(self, clock=time.time):
+    def __init__(
+        self, clock=time.time, *, client_id=CLIENT_ID, client_secret=CLIENT_SECRET
+    ):
         self.clock = clock
+        self.credentials = {"clientId": client_id, "clientSecret": client_secret}
         self.runs: dict[str, dict[str, Any]] = {}
         self.nodes: dict[str, dict[str, Any]] = {}
         self.entities: list[tuple[str, dict[str, Any], dict[str, str]]] = []
@@ -134,7 +137,7 @@ class PortApi:
 
     def give_token(self, body):
         need(body, {"clientId": str, "clientSecret": str})
-        if body != {"clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET}:
+        if body != self.credentials:
             raise Refused(401, "unauthorized", f"wrong {body['clientSecret']}")
         if self.clock() >= self.expires_at:
             self.tokens.append(f"TOKEN-marker-{len(self.tokens)}-5e1a")
