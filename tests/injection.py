@@ -50,7 +50,7 @@ def _uncovered_in(function, *, all_of_it):
         last = next(each for each in handler.body if _is_cleaning(each))
         yield from range(handler.lineno, last.end_lineno + 1)
     if function.name == "_leave":
-        yield from span(function.body[1])
+        yield from range(function.lineno, function.body[1].end_lineno + 1)
 
 
 def span(node):
@@ -69,9 +69,11 @@ def _is_cleaning(node):
     return ast.unparse(node) in ("clean(error)", "self._leave(error)")
 
 
-def is_boundary_by_hand(function):
-    """Tell whether *function* does in its own body what the decorator does."""
+def is_boundary(function):
+    """Tell whether *function* is a boundary: decorated, or by its own body."""
     code = function.__code__
+    if code.co_filename == TRACEBACKS:
+        return hasattr(function, "__wrapped__") and code.co_name.startswith("guarded")
     tree = ast.parse(Path(code.co_filename).read_text("utf-8"))
     return any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -82,6 +84,16 @@ def is_boundary_by_hand(function):
     )
 
 
+def is_unprotected(trace):
+    """Tell whether an exception was raised in one of the two moments."""
+    at = None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            at = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return at is not None and at[1] in uncovered(at[0])
+
+
 def interrupt(call, number, kind):
     """Call; raise *kind* at the line with this *number*, counted from 1.
 
@@ -90,19 +102,23 @@ def interrupt(call, number, kind):
     """
     count = 0
 
-    def trace_lines(frame, event, _):
-        nonlocal count
-        code = frame.f_code
-        if event == "line" and frame.f_lineno not in uncovered(code.co_filename):
-            count += 1
-            if count == number:
-                raise kind
-        return trace_lines
-
     def trace_calls(frame, _event, _arg):
-        is_ours = frame.f_code.co_filename.startswith(PACKAGE)
+        filename = frame.f_code.co_filename
         # A module that is imported late runs no code that sees a payload.
-        return trace_lines if is_ours and frame.f_code.co_name != "<module>" else None
+        if not filename.startswith(PACKAGE) or frame.f_code.co_name == "<module>":
+            return None
+        skipped = uncovered(filename)
+
+        def trace_lines(frame, event, _):
+            nonlocal count
+            if event == "line" and frame.f_lineno not in skipped:
+                count += 1
+                if count == number:
+                    raise kind
+            # Behind that line, nothing need be counted any more.
+            return trace_lines if count < number else None
+
+        return trace_lines if count < number else None
 
     def run():
         before = sys.gettrace()

@@ -452,7 +452,9 @@ class TestBodies:
             def __len__(self):
                 raise RuntimeError
 
-        assert type(error_of(arguments.read_body, Text("abc"), 100)) is UnreadableBodyError
+        assert (
+            type(error_of(arguments.read_body, Text("abc"), 100)) is UnreadableBodyError
+        )
 
     @pytest.mark.skipif(
         sys.version_info < (3, 12), reason="__buffer__ needs Python 3.12 (PEP 688)"

@@ -10,9 +10,14 @@ signature and the expected MAC. `injection` names the two moments that are left 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import inspect
 import json
 import pickle
+import signal
+import threading
+import types
 from functools import partial
 from typing import Any
 
@@ -21,13 +26,24 @@ import pydantic
 import pytest
 
 import port_webhook
-from port_webhook import _arguments, _json, decryption, models, testing
+from port_webhook import (
+    _arguments,
+    _json,
+    decryption,
+    dispatch,
+    models,
+    replay,
+    testing,
+)
 from port_webhook.adapters import kafka
+from port_webhook.replay import dynamodb, memory, redis
+from port_webhook.testing import httpx2, requests
 
-from .injection import SoftTimeLimit, Stop, interrupt
+from .injection import SoftTimeLimit, Stop, interrupt, is_boundary, is_unprotected
 from .leaks import (
     FORGED,
     NOW,
+    PACKAGE,
     PAYLOAD,
     PREVIOUS,
     RESPELLED,
@@ -46,6 +62,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 Verifier: Any = port_webhook.Verifier
+from_dict: Any = models.ActionInvocation.from_dict  # mypy asks for the inputs' type
 LOOP = asyncio.new_event_loop()
 # A task that nobody waits for any more, since its request was interrupted.
 LOOP.set_exception_handler(lambda *_: None)
@@ -123,6 +140,10 @@ def due_source():
     """A source whose secret is to be fetched again, and has changed."""
     times, secrets = iter([NOW, *[NOW + 900] * 9]), iter([PREVIOUS, SECRET])
     return port_webhook.VerifierSource(secrets.__next__, clock=times.__next__)
+
+
+def call_due_source():
+    return due_source()()
 
 
 def read_all(model):
@@ -265,7 +286,7 @@ CALLS: dict[str, Any] = {
     "VerifierSource": lambda: partial(
         port_webhook.VerifierSource, lambda: (SECRET, [PREVIOUS])
     ),
-    "VerifierSource, called": lambda: lambda: due_source()(),
+    "VerifierSource, called": lambda: call_due_source,
     # The delivery
     "delivery.timestamp": lambda: lambda: deliver().timestamp,
     "delivery.replay_key": lambda: lambda: deliver().replay_key,
@@ -305,9 +326,7 @@ CALLS: dict[str, Any] = {
     "load": lambda: partial(
         models.load, models.ActionInvocation | models.CustomPayload, ENVELOPE
     ),
-    "from_dict": lambda: partial(
-        models.ActionInvocation.from_dict, json.loads(ENVELOPE)
-    ),
+    "from_dict": lambda: partial(from_dict, json.loads(ENVELOPE)),
     "accessors": lambda: partial(read_all, models.load_invocation(ENVELOPE)),
     "accessors, custom": lambda: partial(read_all, models.load_invocation(PAYLOAD)),
     "model, compared": lambda: partial(
@@ -319,9 +338,9 @@ CALLS: dict[str, Any] = {
         lambda one: pickle.loads(pickle.dumps(one)),  # noqa: S301  # made here
         models.load_invocation(ENVELOPE),
     ),
-    "models, shown": lambda: lambda: [
-        repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)
-    ],
+    "models, shown": lambda: (
+        lambda: [repr(models.load_invocation(each)) for each in (ENVELOPE, PAYLOAD)]
+    ),
     "validate": lambda: models.load_invocation(ENVELOPE).validate,
     # Kafka
     "kafka.verify_message": lambda: partial(kafka.verify_message, message(), build()),
@@ -377,9 +396,12 @@ def check_then_verify(verifier):
     return partial(verifier.verify, PAYLOAD, checked)
 
 
-NEEDLES = needles_for(
-    ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'
-) + [LONG_SECRET[:32].encode(), LONG_SECRET[::-1].encode(), CIPHERTEXT.encode()]
+NEEDLES = [
+    *needles_for(ENVELOPE, PAYLOAD[:-1], PAYLOAD[:-1] + b',"headers":{}}'),
+    LONG_SECRET[:32].encode(),
+    LONG_SECRET[::-1].encode(),
+    CIPHERTEXT.encode(),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -421,3 +443,146 @@ def test_an_exception_at_any_line_shows_nothing(records, name, kind):
 def test_without_a_boundary_the_same_would_show_it(records, call):
     # A search that finds nothing anywhere shows nothing.
     assert len(search_for_leaks(call(), Stop, records)) > 1
+
+
+# A module of each kind but the adapters, whose functions are called by a framework:
+# tests/adapters interrupts those.
+MODULES = [
+    port_webhook,
+    decryption,
+    dispatch,
+    kafka,
+    models,
+    replay,
+    dynamodb,
+    memory,
+    redis,
+    testing,
+    httpx2,
+    requests,
+]
+
+# The functions of public classes that are no boundaries, and why.
+WITHOUT = {
+    # They make a class, or refuse an attribute: nothing came yet, or nothing is kept.
+    "InputsModel.__class_getitem__": "a class is made",
+    "InputsModel.__init_subclass__": "a class is made",
+    "Model.__init_subclass__": "a class is made",
+    "Model.__init__": "it only refuses",
+    "Model.__setattr__": "it only refuses",
+    "Model.__delattr__": "it only refuses",
+    # Only the library makes these, within a boundary.
+    "CheckedHeaders.__init__": "`check_headers` calls it",
+    "Delivery.__init__": "`verify` calls it",
+    "_BaseReception.__init__": "`receive` calls it",
+    # They read what a verifier holds, which shows no secret.
+    "Verifier.__repr__": "it reads options",
+    "Verifier.max_body_bytes": "it reads an option",
+    "Verifier.replay_scope": "it reads an option",
+    "Verifier.has_replay_store": "it reads an option",
+    "Verifier.is_async": "it reads an option",
+    "VerifierSource.__repr__": "it reads an option",
+    "MemoryReplayStore.__repr__": "it counts keys",
+    "FixedClock.__call__": "it holds a time",
+    "FixedClock.advance": "it holds a time",
+    "FixedClock.reset": "it holds a time",
+    # A generator, which httpx2 closes; it signs by a boundary.
+    "SigningAuth.auth_flow": "httpx2 runs it",
+}
+
+
+def functions_of(value):
+    """Yield the functions that a public name of ours offers, each with its name."""
+    if isinstance(value, types.FunctionType):
+        yield value.__qualname__, value
+    if not isinstance(value, type) or issubclass(value, BaseException):
+        return  # an error holds nothing: see `exceptions`
+    for kind in value.__mro__:
+        if getattr(kind, "_is_protocol", False):
+            continue
+        for name, member in vars(kind).items():
+            if name.startswith("_") and not name.startswith("__"):
+                continue
+            inner = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if isinstance(inner, types.FunctionType):
+                yield f"{kind.__name__}.{name}", inner
+
+
+FUNCTIONS = {
+    name: function
+    for module in MODULES
+    for public in module.__all__
+    for name, function in functions_of(getattr(module, public))
+    if inspect.unwrap(function).__code__.co_filename.startswith(PACKAGE)
+}
+
+
+def test_the_functions_are_found():
+    assert {"verify", "Verifier.verify", "Delivery.json", "load"} < FUNCTIONS.keys()
+    assert len(FUNCTIONS) > 100
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_public_function_is_a_boundary(name):
+    assert is_boundary(FUNCTIONS[name]) != (name in WITHOUT)
+
+
+def test_no_reason_is_left_over():
+    assert WITHOUT.keys() <= FUNCTIONS.keys()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timer")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(),
+    reason="a signal is handled by the main thread",
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "verify",
+        "verify, mismatch",
+        "verify, agent",
+        "verify, store",
+        "receive",
+        "function",
+        "delivery.json",
+        "delivery.run_id",
+        "delivery.parse",
+        "kafka.verify_message",
+        "decrypt_secret",
+    ],
+)
+def test_a_signal_shows_nothing_wherever_it_lands(name):
+    call = CALLS[name]()
+    with contextlib.suppress(port_webhook.PortWebhookError):
+        call()  # what is imported late is imported now
+    fired = False
+
+    def handle(*_):
+        nonlocal fired
+        fired = True
+        raise Stop
+
+    def shoot(delay):
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        while not fired:
+            with contextlib.suppress(port_webhook.PortWebhookError):
+                call()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        for number in range(60):
+            fired = False
+            try:
+                shoot(1e-5 + number * 3.1e-6)
+            except Stop as error:
+                if is_unprotected(error.__traceback__):
+                    continue
+                search = Search(NEEDLES, below=True)
+                search.walk(error, f"{number}")
+                assert search.found == []
+            # Else it landed where Python cannot raise, such as in a finalizer.
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -213,7 +213,7 @@ class TestRunId:
             ("port_run_id",),
         ):
             found.append(deliver(json.dumps(document).encode()).run_id)
-            place = document
+            place: Any = document
             for parent in parents:
                 place = place[parent]
             del place[key]
@@ -384,7 +384,9 @@ class TestHandedOver:
     ):
         verifier = make_verifier(secret="SECRET-marker-1")
         payload = b'{"context":{"runId":"r_1"}}'
-        delivery = verifier.verify(payload, headers_for(payload, key=b"SECRET-marker-1"))
+        delivery = verifier.verify(
+            payload, headers_for(payload, key=b"SECRET-marker-1")
+        )
         assert (delivery.run_id, delivery.verified_by(verifier)) == ("r_1", True)
 
         same = hand_over(delivery)
@@ -454,7 +456,9 @@ class TestFromJson:
         with pytest.raises(UnreadableBodyError):
             Delivery.from_json(json.dumps(fields))
 
-    @pytest.mark.parametrize("text", ["", "nope", "[]", "5", "null", "[" * 10**6, b"\xff"])
+    @pytest.mark.parametrize(
+        "text", ["", "nope", "[]", "5", "null", "[" * 10**6, b"\xff"]
+    )
     def test_what_is_no_such_text_is_refused(self, text):
         with pytest.raises(UnreadableBodyError, match="to_json"):
             Delivery.from_json(text)

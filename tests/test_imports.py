@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import TypeIs
 
 import port_webhook
 
@@ -111,6 +113,7 @@ FRAMEWORKS = {
     "httpx",
     "httpx2",
     "msgspec",
+    "ninja",
     "pydantic",
     "redis",
     "rest_framework",
@@ -125,7 +128,7 @@ FRAMEWORKS = {
 # What each adapter is for; the others need no framework.
 ADAPTERS = {
     "aiohttp": {"aiohttp"},
-    "django": {"asgiref", "django", "rest_framework"},
+    "django": {"asgiref", "django", "ninja", "rest_framework"},
     "fastapi": {"fastapi", "msgspec", "pydantic", "starlette"},
     "flask": {"flask", "werkzeug"},
 }
@@ -144,7 +147,7 @@ ABSENT = {
 }
 
 
-def is_type_checking(node):
+def is_type_checking(node: Any) -> TypeIs[ast.If]:
     test = getattr(node, "test", None)
     return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
@@ -258,7 +261,7 @@ def test_the_public_modules_are_these():
 @pytest.mark.parametrize("module", PUBLIC)
 def test_a_public_module_lists_its_names(module):
     tree = ast.parse(TREE[module].read_text("utf-8"))
-    listed = [node for node in tree.body if assigns(node, "__all__")]
+    listed: list[Any] = [node for node in tree.body if assigns(node, "__all__")]
 
     if module == "port_webhook.adapters":
         assert listed == []  # its modules are imported by their full names only
@@ -277,7 +280,7 @@ def assigns(node, name):
 @pytest.mark.parametrize(
     "path",
     [path for path in MODULES if path.name == "__init__.py"],
-    ids=lambda path: module_of(path),
+    ids=module_of,
 )
 def test_an_init_hands_names_on_and_holds_no_code(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
@@ -292,6 +295,7 @@ def test_an_init_hands_names_on_and_holds_no_code(path):
         else:
             assert isinstance(node, allowed), ast.unparse(node)
             if isinstance(node, ast.Assign | ast.AnnAssign):
+                assert node.value is not None
                 ast.literal_eval(node.value)
 
 
@@ -300,7 +304,9 @@ def test_imports_point_one_way(path):
     part = part_of(path)
     imported = {module for module, _ in imports_of(path)}
     parts = {
-        module.split(".")[1] for module in imported if module.startswith("port_webhook.")
+        module.split(".")[1]
+        for module in imported
+        if module.startswith("port_webhook.")
     }
 
     if part in OUTER:
@@ -434,7 +440,8 @@ def needed_anyway():
     [
         pytest.param("import port_webhook", id="import"),
         pytest.param(
-            "import port_webhook; v = port_webhook.Verifier('sixteen bytes or more')", id="build"
+            "import port_webhook; v = port_webhook.Verifier('sixteen bytes or more')",
+            id="build",
         ),
     ],
 )

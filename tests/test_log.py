@@ -83,3 +83,27 @@ def test_a_hook_of_the_wrong_signature_is_logged(records):
     log.call_hook(hook, "argument")
 
     assert records[0].port_error == "TypeError"
+
+
+class Unprintable:
+    def __str__(self):
+        raise AssertionError
+
+
+def test_a_message_is_filled_in_where_it_is_written(records):
+    log.write(log.WARNING, "refused (%s)", "some_event", "x")
+
+    assert records[0].getMessage() == "refused (x)"
+
+
+def test_a_message_that_no_handler_takes_is_not_filled_in():
+    logger = logging.getLogger("port_webhook")
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.CRITICAL)
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        log.write(log.ERROR, "refused (%s)", "some_event", Unprintable())
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate

@@ -34,7 +34,7 @@ from port_webhook.models import (
     TriggerData,
     User,
     WorkflowNodeRun,
-    _foreign,
+    _reading,
     check_model,
     load,
     load_invocation,
@@ -403,11 +403,11 @@ def test_an_error_that_holds_a_frame_of_ours_that_still_runs_is_passed_on():
 @pytest.mark.parametrize("model", [Nested, StructNested, DataSize, Size])
 def test_what_reads_a_model_is_built_once(model, monkeypatch):
     data = b'{"sizes": [{"cpu": 1}], "cpu": 1}'
-    _foreign._adapter.cache_clear()
-    _foreign._decoder.cache_clear()
+    _reading._adapter.cache_clear()
+    _reading._decoder.cache_clear()
     for _ in range(3):
         loaded(model, data)
-    built = [each.cache_info() for each in (_foreign._adapter, _foreign._decoder)]
+    built = [each.cache_info() for each in (_reading._adapter, _reading._decoder)]
     assert [sum(each.hits for each in built), sum(each.misses for each in built)] == [
         2,
         1,
@@ -632,7 +632,7 @@ def test_a_model_with_brackets_pickles_and_so_does_its_class():
         assert twin == found
         assert type(twin) is model
         assert twin.properties == PydanticSize(cpu=2)
-    for each in (model, ActionInvocation, Sizing, Entity):
+    for each in (model, Further[str, PydanticSize], ActionInvocation, Sizing, Entity):
         again = pickle.loads(pickle.dumps(each))  # noqa: S301  # made a moment ago
         assert again is each
 
@@ -759,6 +759,7 @@ def test_a_list_of_ours_is_loaded():
         load(list[User], b'[{"id": "a"}, {"id": 5}]', validate=True)
     assert caught.value.path == "1.id"
     check_model(list[User])
+    check_model(OPTIONAL[User])
 
 
 @pytest.mark.parametrize(
@@ -792,7 +793,11 @@ def test_the_member_of_a_union_that_fits_is_found():
 
 
 def test_what_no_library_can_read_in_the_brackets_is_a_configuration_error():
-    for argument in (PydanticSize | StructSize, OPTIONAL[User], "NobodyDefinedThis"):
+    for argument in (
+        PydanticSize | StructSize,
+        User | PydanticSize,
+        "NobodyDefinedThis",
+    ):
         error = refused(GENERIC[argument], envelope({"cpu": 2}))
         by_pydantic = argument == "NobodyDefinedThis"
         reason = "cannot be used by pydantic" if by_pydantic else "no one library reads"

@@ -292,9 +292,9 @@ def edited(draw, text):
         return text[:at] + draw(any_text) + text[at:]
     if way == 4:
         return text.swapcase() if at % 2 else text.upper()
-    if way == 5:
-        return text + draw(st.sampled_from([",", ", ", " "])) + text
-    return text.translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)})
+    wide = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}
+    twice = text + draw(st.sampled_from([",", ", ", " "])) + text
+    return twice if way == 5 else text.translate(wide)
 
 
 class TestOneSpelling:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import subprocess
 import sys
-from typing import get_type_hints
+import typing
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 import port_webhook
-from port_webhook import Delivery, Verifier, sign, verify
+from port_webhook import Delivery, Verifier, integration, sign, verify
+from port_webhook.adapters import kafka
 
 NAMES = [
     "ActionInvocation",
@@ -241,3 +246,56 @@ def test_every_public_name_is_documented(value):
     first, *_ = (inspect.getdoc(value) or "").splitlines()
 
     assert first.endswith((".", ":"))
+
+
+def types_of(path):
+    """Return what a module imports for its annotations alone."""
+    found: dict[str, object] = {}
+    for block in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom):
+                    module = importlib.import_module(node.module or "")
+                    for alias in node.names:
+                        # A name that is itself for annotations alone is no class.
+                        found[alias.name] = getattr(module, alias.name, object)
+    return found
+
+
+def classes_in(annotation):
+    """Yield the classes of ours that an annotation names, at any depth."""
+    if isinstance(annotation, type) and annotation.__module__.startswith(
+        "port_webhook"
+    ):
+        yield annotation
+    for part in get_args(annotation):
+        yield from classes_in(part)
+
+
+def public_functions():
+    for name in NAMES:
+        value = getattr(port_webhook, name)
+        members = vars(value).items() if isinstance(value, type) else [(name, value)]
+        for key, member in members:
+            inner = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if inspect.isfunction(inner) and not key.startswith("_"):
+                yield inspect.unwrap(inner)
+
+
+def test_what_a_public_method_returns_can_be_imported_from_a_public_place():
+    public = {
+        getattr(module, name)
+        for module in (port_webhook, port_webhook.models, integration, kafka)
+        for name in module.__all__
+        if isinstance(getattr(module, name), type)
+    }
+    returned = set()
+    for function in public_functions():
+        names = types_of(Path(inspect.getfile(function)))
+        annotation = function.__annotations__.get("return")
+        if annotation is not None:
+            scope = {**vars(typing), **function.__globals__, **names}
+            returned.update(classes_in(eval(annotation, scope)))  # noqa: S307  # ours
+
+    assert {port_webhook.Reception, port_webhook.CheckedHeaders} <= returned
+    assert returned <= public

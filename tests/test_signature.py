@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from port_webhook import _signature
-from port_webhook.exceptions import (
-    MalformedHeaderError,
-    MissingHeaderError,
-    TimestampError,
-    VerificationError,
-)
 from port_webhook._signature import (
     check_window,
     compute_signature,
     match_signature,
     new_key,
     read_timestamp,
+)
+from port_webhook.exceptions import (
+    MalformedHeaderError,
+    MissingHeaderError,
+    TimestampError,
+    VerificationError,
 )
 
 read_headers: Any = _signature.read_headers  # called with anything
@@ -118,7 +118,9 @@ class TestTimestamps:
         "text", [" 1713277889", "1713277889 ", "\t1713277889\t", " \t 1713277889 \t "]
     )
     def test_spaces_and_tabs_around_it_are_not_part_of_it(self, text):
-        assert read_headers({**HEADERS, "x-port-timestamp": text})[0] == TIMESTAMP.encode()
+        assert (
+            read_headers({**HEADERS, "x-port-timestamp": text})[0] == TIMESTAMP.encode()
+        )
 
     def test_the_text_is_kept_as_it_was_received(self):
         found = read_headers({**HEADERS, "x-port-timestamp": "1713277889000"})
@@ -383,9 +385,7 @@ class TestHeaders:
         assert type(error_of(read_headers, headers)) is MissingHeaderError
 
     @pytest.mark.parametrize("name", HEADERS)
-    @pytest.mark.parametrize(
-        "value", [{"a": 1}, 1_713_277_889, 1.5, True, 0]
-    )
+    @pytest.mark.parametrize("value", [{"a": 1}, 1_713_277_889, 1.5, True, 0])
     def test_a_value_that_is_neither_text_nor_bytes_is_malformed(self, name, value):
         error = error_of(read_headers, {**HEADERS, name: value})
 

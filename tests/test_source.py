@@ -198,9 +198,7 @@ class TestFetchingAgain:
 
         assert vault.fetched == 2
 
-    def test_a_new_secret_makes_a_new_verifier(
-        self, source, vault, clock, headers_for
-    ):
+    def test_a_new_secret_makes_a_new_verifier(self, source, vault, clock, headers_for):
         last = source()
         vault.secret = "another-secret"
         clock.now += 300
@@ -209,7 +207,9 @@ class TestFetchingAgain:
 
         assert verifier is not last
         assert source() is verifier
-        headers = headers_for(BODY, key=b"another-secret", timestamp=str(int(clock.now)))
+        headers = headers_for(
+            BODY, key=b"another-secret", timestamp=str(int(clock.now))
+        )
         verifier.verify(BODY, headers)
         with pytest.raises(SignatureMismatchError) as caught:
             last.verify(BODY, headers)

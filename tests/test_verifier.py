@@ -711,6 +711,18 @@ class TestConstruction:
 
         assert sorted(verified) == sorted(bodies * 8)
 
+    def test_its_secrets_are_kept_apart_from_it_for_decryption(self):
+        verifier = Verifier("new", previous_secrets=["old"])
+
+        assert verifier._decryption_keys() == (b"new", b"old")
+
+    def test_what_is_no_verifier_is_refused_by_those_that_need_one(self):
+        _verifier.require_verifier(Verifier("new"))
+        with pytest.raises(ConfigurationError) as caught:
+            _verifier.require_verifier("new")
+
+        assert str(caught.value) == "verifier must be a Verifier, not str"
+
 
 class TestFromEnv:
     @pytest.fixture(autouse=True)
@@ -908,9 +920,7 @@ class TestSelfCheck:
         assert len(keys) == 2  # random, so that no delivery's key is touched
 
     @pytest.mark.parametrize("fail_open", [False, True])
-    async def test_a_store_that_fails_is_named(
-        self, make_verifier, fail_open, records
-    ):
+    async def test_a_store_that_fails_is_named(self, make_verifier, fail_open, records):
         store = Mock()
         store.claim.side_effect = OSError("redis://:password@host")
         verifier = make_verifier(replay_store=store, replay_fail_open=fail_open)
@@ -1225,13 +1235,13 @@ class TestRecords:
         assert records[0].levelno == logging.WARNING
 
     def test_a_record_that_no_handler_takes_is_not_formatted(self, verifier, records):
-        class Unprintable(UnreadableBodyError):
+        class UnprintableError(UnreadableBodyError):
             def __str__(self):
-                pytest.fail("formatted")
+                raise AssertionError
 
         logging.getLogger("port_webhook").setLevel(logging.ERROR)
 
-        verifier.reject(Unprintable("It."))
+        verifier.reject(UnprintableError("It."))
 
         assert records == []
 

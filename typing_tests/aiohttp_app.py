@@ -45,7 +45,7 @@ def choose(request: web.Request) -> Verifier:
     return verifiers[request.headers["x-org"]]
 
 
-@webhook(choose)
+@webhook(choose=choose)
 async def chosen(request: web.Request, delivery: Delivery) -> web.Response:
     return web.Response(text=delivery.run_id)
 
@@ -54,11 +54,23 @@ async def choose_later(request: web.Request) -> Verifier:
     return verifiers[request.headers["x-org"]]
 
 
-@webhook(choose_later, model=CustomPayload)
+@webhook(choose=choose_later, model=CustomPayload)
 async def chosen_with_model(
     request: web.Request, payload: CustomPayload
 ) -> web.Response:
     return web.Response(text=repr(payload))
+
+
+@webhook(choose=lambda request: verifiers[request.headers["x-org"]])
+async def chosen_by_lambda(request: web.Request, delivery: Delivery) -> web.Response:
+    return web.Response(text=delivery.run_id)
+
+
+@webhook(verifier, model=ActionInvocation | CustomPayload)
+async def with_union(
+    request: web.Request, message: ActionInvocation | CustomPayload
+) -> web.Response:
+    return web.Response(text=message.run_id)
 
 
 @webhook(verifier)
@@ -93,6 +105,8 @@ handlers: list[Handler] = [
     environment,
     chosen,
     chosen_with_model,
+    chosen_by_lambda,
+    with_union,
     synchronous,
     Handlers().create,
 ]
@@ -119,3 +133,7 @@ async def without_delivery(request: web.Request) -> web.Response:
 @webhook(verifier, model=ActionInvocation)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]  # the point: not the model
 async def with_another(request: web.Request, delivery: Delivery) -> web.Response:
     return web.Response()
+
+
+webhook(choose, model=CustomPayload)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]  # by keyword only
+webhook("secret")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]  # not a Verifier

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from port_webhook import Delivery, Verifier
-from port_webhook.adapters.asgi import PortWebhookMiddleware
+from port_webhook.adapters.asgi import PortWebhookMiddleware, delivery_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -28,7 +28,7 @@ async def application(
     receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
-    delivery: Delivery = scope["state"]["port_delivery"]
+    delivery: Delivery = delivery_of(scope)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": delivery.payload})
 
@@ -38,14 +38,15 @@ async def choose(scope: MutableMapping[str, Any]) -> Verifier:
 
 
 async def endpoint(request: Request) -> PlainTextResponse:
-    delivery: Delivery = request.state.port_delivery
+    delivery: Delivery = delivery_of(request.scope)
     return PlainTextResponse(delivery.run_id)
 
 
 wrapped: ASGIApp = PortWebhookMiddleware(application, verifier, paths=["/port"])
 PortWebhookMiddleware(application)
-PortWebhookMiddleware(PortWebhookMiddleware(application, choose), verifier)
-PortWebhookMiddleware(application, lambda scope: verifiers[scope["path"]])
+PortWebhookMiddleware(PortWebhookMiddleware(application, choose=choose), verifier)
+PortWebhookMiddleware(application, choose=lambda scope: verifiers[scope["path"]])
+PortWebhookMiddleware(application, verifier, exclude=("/health",))
 
 app = Starlette(
     routes=[Route("/port", endpoint, methods=["POST"])],
@@ -54,4 +55,6 @@ app = Starlette(
 FastAPI().add_middleware(PortWebhookMiddleware, verifier=verifier, paths=("/port",))
 
 PortWebhookMiddleware(application, "a secret")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point: a secret is no verifier
+PortWebhookMiddleware(application, choose)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # by keyword only
+delivery_of(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # no scope
 PortWebhookMiddleware(application, verifier, path="/port")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the same

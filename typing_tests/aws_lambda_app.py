@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_type
 
-from port_webhook import ActionInvocation, Delivery, DeliveryError, Verifier
+from port_webhook import (
+    ActionInvocation,
+    CustomPayload,
+    Delivery,
+    DeliveryError,
+    Verifier,
+)
 from port_webhook.adapters.aws_lambda import (
     KafkaItem,
     handle_kafka_event,
@@ -81,11 +87,20 @@ async def model_of_environment(invocation: ActionInvocation, context: Any) -> No
 assert_type(model_of_environment, Callable[[Any, Any], dict[str, Any]])
 
 
-@webhook(lambda event: verifiers[event["pathParameters"]["org"]])
+@webhook(choose=lambda event: verifiers[event["pathParameters"]["org"]])
 def chosen(delivery: Delivery, context: object) -> None: ...
 
 
 assert_type(chosen, Callable[[Any, object], dict[str, Any]])
+
+
+@webhook(verifier, model=list[ActionInvocation | CustomPayload])
+def with_form(
+    invocations: list[ActionInvocation | CustomPayload], context: object
+) -> None: ...
+
+
+assert_type(with_form, Callable[[Any, object], dict[str, Any]])
 
 
 def one_event(event: dict[str, Any], arrived: datetime) -> None:
@@ -112,6 +127,19 @@ def one_batch(event: dict[str, Any]) -> None:
         handle_kafka_event(event, verifier, run_invocation, model=ActionInvocation),
         dict[str, Any],
     )
+    assert_type(
+        verify_kafka_event(event, verifier, trust_record_time=False), list[KafkaItem]
+    )
+    handle_kafka_event(
+        event, verifier, run_either, model=ActionInvocation | CustomPayload
+    )
+
+
+def run_either(message: ActionInvocation | CustomPayload) -> None: ...
+
+
+@webhook(choose=lambda event: "secret")  # type: ignore[arg-type, return-value]  # not a verifier
+def wrong_choice(delivery: Delivery, context: object) -> None: ...
 
 
 @webhook(verifier)  # type: ignore[arg-type]  # a handler takes a context too

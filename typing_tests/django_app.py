@@ -11,6 +11,7 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.http import require_POST
+from ninja import NinjaAPI, Router
 from rest_framework.decorators import api_view
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -20,10 +21,11 @@ from port_webhook import Delivery, Verifier
 from port_webhook.adapters.django import (
     PortWebhookAuthentication,
     PortWebhookMixin,
+    PortWebhookNinjaAuth,
     default_verifier,
     webhook,
 )
-from port_webhook.models import ActionInvocation
+from port_webhook.models import ActionInvocation, TriggerData
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -57,7 +59,7 @@ def options(request: HttpRequest, delivery: Delivery) -> JsonResponse:
     return JsonResponse({"run": delivery.run_id})
 
 
-@webhook(lambda request: verifiers[request.headers["x-org"]])
+@webhook(choose=lambda request: verifiers[request.headers["x-org"]])
 def chosen_by_lambda(request: HttpRequest, delivery: Delivery) -> HttpResponse:
     return HttpResponse()
 
@@ -66,7 +68,7 @@ def choose(request: HttpRequest) -> Verifier:
     return verifiers[request.headers["x-org"]]
 
 
-@webhook(choose)
+@webhook(choose=choose)
 def chosen_by_function(request: HttpRequest, delivery: Delivery) -> HttpResponse:
     return HttpResponse()
 
@@ -125,13 +127,34 @@ async def with_inputs(
     return HttpResponse(assert_type(invocation.properties["size"], str))
 
 
-@webhook(choose, model=VmInputs)
+@webhook(choose=choose, model=VmInputs)
 def with_typed_dict(request: HttpRequest, inputs: VmInputs) -> HttpResponse:
     return HttpResponse(inputs["size"])
 
 
-more_sync_views: list[Sync] = [with_model, with_typed_dict]
-more_async_views: list[Async] = [with_inputs]
+async def choose_later(request: HttpRequest) -> Verifier:
+    return verifiers[request.headers["x-org"]]
+
+
+@webhook(choose=choose_later, model=ActionInvocation | TriggerData)
+async def with_union(
+    request: HttpRequest, invocation: ActionInvocation | TriggerData
+) -> HttpResponse:
+    return HttpResponse()
+
+
+@webhook(verifier, model=list[VmInputs])
+def with_list(request: HttpRequest, inputs: list[VmInputs]) -> HttpResponse:
+    return HttpResponse(inputs[0]["size"])
+
+
+more_sync_views: list[Sync] = [with_model, with_typed_dict, with_list]
+more_async_views: list[Async] = [with_inputs, with_union]
+
+
+@webhook(choose)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # by keyword only
+def chosen_by_position(request: HttpRequest, delivery: Delivery) -> HttpResponse:
+    return HttpResponse()
 
 
 @webhook(verifier, model=ActionInvocation)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]  # a model is what the view gets
@@ -205,7 +228,29 @@ def rest(request: Request, delivery: Delivery) -> Response:
     return Response({"run": delivery.run_id})
 
 
+# --- Django Ninja -------------------------------------------------------------------
+
+
+api = NinjaAPI(auth=PortWebhookNinjaAuth(verifier))
+router = Router(auth=PortWebhookNinjaAuth())
+
+
+@api.post("/ninja", auth=None)
+@webhook(verifier)
+def operation(request: HttpRequest, delivery: Delivery) -> dict[str, str | None]:
+    return {"run": delivery.run_id}
+
+
+@api.post("/ninja/async", auth=None)
+@webhook(verifier, model=ActionInvocation)
+async def async_operation(
+    request: HttpRequest, invocation: ActionInvocation, size: int
+) -> list[str]:
+    return [invocation.action]
+
+
 urlpatterns = [
+    path("api/", api.urls),
     path("bare", bare),
     path("<int:pk>", with_arguments),
     path("stacked", stacked),

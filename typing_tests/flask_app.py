@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypedDict, assert_type
+from typing import TYPE_CHECKING, Annotated, TypedDict, assert_type
 
 from flask import Blueprint, Flask, Request, Response, jsonify
 from flask.views import MethodView
 
 from port_webhook import Delivery, Verifier
 from port_webhook.adapters.flask import webhook
-from port_webhook.models import ActionInvocation
+from port_webhook.models import ActionInvocation, CatalogEvent
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -47,7 +47,7 @@ def options(delivery: Delivery) -> dict[str, str | None]:
 
 
 @hooks.post("/lambda")
-@webhook(lambda request: verifiers[request.headers["x-org"]])
+@webhook(choose=lambda request: verifiers[request.headers["x-org"]])
 def chosen_by_lambda(delivery: Delivery) -> Response:
     return jsonify(delivery.json())
 
@@ -57,7 +57,7 @@ def choose(request: Request) -> Verifier:
 
 
 @hooks.post("/function")
-@webhook(choose)
+@webhook(choose=choose)
 def chosen_by_function(delivery: Delivery) -> ResponseReturnValue:
     return ""
 
@@ -120,7 +120,7 @@ async def with_typed_dict(inputs: VmInputs) -> str:
 
 
 @app.post("/model/chosen")
-@webhook(choose, model=ActionInvocation)
+@webhook(choose=choose, model=ActionInvocation)
 def with_model_chosen(invocation: ActionInvocation) -> str:
     return ""
 
@@ -133,6 +133,57 @@ with_inputs(org="acme")
 @webhook(verifier, model=ActionInvocation)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a model is what the view gets
 def with_the_wrong_argument(delivery: Delivery) -> str:
     return ""
+
+
+@app.post("/model/union")
+@webhook(verifier, model=ActionInvocation | CatalogEvent)
+def with_union(message: ActionInvocation | CatalogEvent) -> str:
+    return message.run_id or ""
+
+
+@app.post("/model/list")
+@webhook(verifier, model=list[VmInputs])
+def with_list(inputs: list[VmInputs]) -> str:
+    return inputs[0]["size"]
+
+
+@app.post("/model/annotated")
+@webhook(verifier, model=Annotated[VmInputs, "as the form has them"])
+def with_annotated(inputs: VmInputs) -> str:
+    return inputs["size"]
+
+
+assert_type(with_union, Callable[[], Response])
+assert_type(with_list, Callable[[], Response])
+
+
+# --- A function of Google Cloud -----------------------------------------------------
+
+
+@webhook(verifier)
+def main(request: Request, delivery: Delivery) -> str:
+    return request.path
+
+
+@webhook
+def bare_main(request: Request, delivery: Delivery) -> str:
+    return request.path
+
+
+assert_type(main, Callable[[Request], Response])
+assert_type(bare_main, Callable[[Request], Response])
+
+
+# --- What cannot be meant -----------------------------------------------------------
+
+
+async def choose_later(request: Request) -> Verifier:
+    return choose(request)
+
+
+webhook(choose=choose_later)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]  # nothing awaits it
+webhook("secret")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]  # not a Verifier
+webhook(choose, model=VmInputs)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]  # by keyword only
 
 
 # --- Classes -----------------------------------------------------------------------

@@ -8,8 +8,7 @@ from django.core.wsgi import get_wsgi_application
 from flask import Flask
 
 from port_webhook import Verifier
-from port_webhook.adapters.wsgi import PortWebhookMiddleware
-from port_webhook.integration import DELIVERY_KEY
+from port_webhook.adapters.wsgi import PortWebhookMiddleware, delivery_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +23,7 @@ verifiers = {"acme": verifier}
 def application(
     environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    delivery: Delivery = environ[DELIVERY_KEY]
+    delivery: Delivery = delivery_of(environ)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [delivery.payload]
 
@@ -35,11 +34,15 @@ def choose(environ: dict[str, Any]) -> Verifier:
 
 from_environment = PortWebhookMiddleware(application)
 with_paths = PortWebhookMiddleware(application, verifier, paths=("/port", "/hooks"))
-chosen = PortWebhookMiddleware(application, choose)
-by_lambda = PortWebhookMiddleware(application, lambda environ: verifiers[environ["X"]])
+chosen = PortWebhookMiddleware(application, choose=choose)
+by_lambda = PortWebhookMiddleware(
+    application, choose=lambda environ: verifiers[environ["X"]]
+)
+excluding = PortWebhookMiddleware(application, verifier, exclude=["/health"])
 around_django = PortWebhookMiddleware(get_wsgi_application(), verifier)
 flask = Flask(__name__)
 flask.wsgi_app = PortWebhookMiddleware(flask.wsgi_app, verifier)  # type: ignore[method-assign]  # as Flask documents it
 nested: WSGIApplication = PortWebhookMiddleware(with_paths, verifier)
 
 PortWebhookMiddleware(application, "secret")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # not a verifier
+PortWebhookMiddleware(application, choose)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # by keyword only

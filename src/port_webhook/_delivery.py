@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from port_webhook._signature import DIVISORS, read_timestamp
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import (
+    ConfigurationError,
     PayloadError,
     UnreadableBodyError,
 )
@@ -88,6 +89,20 @@ class Delivery:
         """Copy and pickle what `to_json` hands over."""
         fields = self.payload, self._stamp, self.secret_index, self.via, self._scope
         return _restore, (type(self), *fields)
+
+    @classmethod
+    @boundary
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Tell what to write where FastAPI takes a delivery for a body or a query."""
+        try:
+            # It may be where the model allows arbitrary types.
+            return handler(source)
+        except Exception:  # pydantic's, which is not imported here
+            raise ConfigurationError(
+                "FastAPI cannot parse a Delivery; put @webhook(verifier) below "
+                "@app.post, with the delivery as first parameter, or annotate it "
+                "Annotated[Delivery, Depends(PortWebhook(verifier))]"
+            )
 
     @boundary
     def verified_by(self, verifier: object) -> bool:
@@ -243,7 +258,7 @@ class Delivery:
         """
         try:
             return cls(*_read_fields(text))
-        except Exception:  # noqa: BLE001  # each field may be anything
+        except Exception:  # each field may be anything
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )

@@ -63,7 +63,7 @@ def call_hook(hook: Callable[[T], object], argument: T) -> None:
     """Call *hook*; log an exception instead of propagating it."""
     try:
         hook(argument)
-    except Exception as error:  # noqa: BLE001  # a hook never changes the answer
+    except Exception as error:  # a hook never changes the answer
         # Its message may quote what it was given, so only the place is named.
         trace = cast("TracebackType", error.__traceback__)  # this frame at least
         while trace.tb_next is not None:

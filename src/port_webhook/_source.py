@@ -101,7 +101,7 @@ class VerifierSource:
         """Fetch, and build a verifier unless the secrets are those of *last*."""
         try:
             fetched = self._fetch()
-        except Exception as error:  # noqa: BLE001  # whatever the user's function raises
+        except Exception as error:  # whatever the user's function raises
             raise ConfigurationError(f"fetch raised {type(error).__name__}")
         secret, previous = _split(fetched)
         fingerprint = hash(tuple(read_secrets(secret, previous)))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-__all__ = ["boundary", "clean"]
+__all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
 # What this library calls with payloads and secrets.
@@ -93,6 +93,11 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return guarded
+
+
+def inner(function: Callable[P, T]) -> Callable[P, T]:
+    """Return what `boundary` decorated, for callers behind a boundary of their own."""
+    return cast("Any", function).__wrapped__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -162,7 +167,10 @@ def _is_ours(trace: TracebackType) -> bool:
 
 def _library_of(trace: TracebackType) -> str:
     name: object = trace.tb_frame.f_globals.get("__name__")
-    return name.partition(".")[0] if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return ""
+    # The module of a named tuple's constructor is called after the tuple.
+    return "typing" if name.startswith("namedtuple_") else name.partition(".")[0]
 
 
 def _clear_frames(trace: TracebackType | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from port_webhook import _log
 from port_webhook._arguments import (
@@ -109,9 +109,11 @@ class CheckedHeaders:
         *,
         received_at: bool,
     ) -> None:
-        self.stamp, self.timestamp, self.macs = signed
-        self.owner = owner
-        self.received_at = received_at
+        self.stamp: bytes = signed[0]
+        self.timestamp: float = signed[1]
+        self.macs: Sequence[bytes] = signed[2]
+        self.owner: object = owner
+        self.received_at: bool = received_at
 
     @boundary
     def __repr__(self) -> str:
@@ -547,10 +549,10 @@ class Verifier:
         """Verify, claim, and commit at once."""
         self._require_sync()
         delivery, claim = self._open(body, headers, received_at)
-        if claim is not None:
-            with _naming_run(delivery):
-                claim.take()
-                claim.finish(commit=True)
+        taken = cast("Claim", claim)  # there is a store
+        with _naming_run(delivery):
+            taken.take()
+            taken.finish(commit=True)
         return delivery
 
     def _open(

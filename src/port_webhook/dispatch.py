@@ -46,8 +46,7 @@ from port_webhook.models import (
     WorkflowNodeRun,
     check_model,
 )
-from port_webhook.models._foreign import check_inputs
-from port_webhook.models._shapes import Message, inputs_as
+from port_webhook.models._reading import check_inputs, read_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from port_webhook.models import AnyInvocation
+    from port_webhook.models._shapes import Message
 
 __all__ = ["AsyncDispatcher", "AsyncReporter", "Dispatcher", "Reporter"]
 
@@ -305,7 +305,7 @@ class _Handlers(Generic[ReportT]):
             if handler.model is not None:
                 argument = delivery.parse(handler.model)
             elif handler.inputs is not None:
-                argument = inputs_as(invocation, handler.inputs)
+                argument = _inputs_as(handler.inputs, invocation, delivery)
         except PayloadError as error:
             error.run_id = delivery.run_id
             raise
@@ -383,8 +383,9 @@ class AsyncDispatcher(_Handlers[AsyncReporter]):
             return await _acall(*self._prepare(delivery, run))
 
     # What `inspect` takes for a coroutine function, as adapters must.
-    __code__ = cast("Any", __call__).__code__
-    __defaults__ = __kwdefaults__ = None
+    __code__: Any = cast("Any", __call__).__code__
+    __defaults__: None = None
+    __kwdefaults__: None = None
 
 
 def _call(handler: Callable[..., Any], arguments: list[Any]) -> Any:
@@ -489,6 +490,15 @@ def _unknown(invocation: AnyInvocation) -> PayloadError:
         short = len(name) <= _SHOWN_LENGTH and name.isascii() and name.isprintable()
         what += f" of the action {name if short else '?'}"
     return PayloadError(f"is {what}, for which there is no handler")
+
+
+def _inputs_as(argument: Any, invocation: AnyInvocation, delivery: Delivery) -> Any:
+    """Read the inputs of *delivery* as *argument*; where none came, empty ones."""
+    found = None
+    if not isinstance(invocation, CatalogEvent | ChangelogMessage):
+        generic: Any = type(invocation)
+        found = delivery.parse(generic[argument]).inputs
+    return read_inputs(argument, {}, "inputs", None) if found is None else found
 
 
 def _find_delivery(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Delivery:

@@ -1,80 +1,33 @@
-"""What every adapter shares, tried with a framework that is made of lambdas."""
+"""The request life cycle, tried with a framework that is made of lambdas."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from port_webhook import (
     BodyTooLargeError,
     ConfigurationError,
-    CustomPayload,
-    Delivery,
     DeliveryError,
     DeliveryInProgressError,
     DuplicateDeliveryError,
+    MethodNotAllowedError,
     MissingHeaderError,
     PayloadError,
     ReplayStoreError,
     SignatureMismatchError,
     TimestampError,
-    UnreadableBodyError,
-    Verifier,
-    kernel,
     sign,
 )
-from port_webhook.integration import (
-    Endpoint,
-    ahandle,
-    check_body,
-    collect,
-    declared_length,
-    decorate,
-    handle,
-    reusable,
-)
+from port_webhook.integration import ahandle, handle, reusable
 
-KERNEL = Path(kernel.__file__)
+from .doubles import NOW, SECRET, AsyncStore, Store, make
 
-SECRET = "the-client-secret"
-NOW = 1_700_000_000
+PACKAGE = Path(__file__).parents[2] / "src"
 BODY = b'{"context":{"runId":"r_1"}}'
 HEADERS = sign(BODY, SECRET, timestamp=NOW)
-
-
-class Store:
-    """A replay store that writes down what it is asked."""
-
-    def __init__(self, *, answer="claimed", commit=True):
-        self.steps = []
-        self._answer = answer
-        self._commit = commit
-
-    def claim(self, key, owner, lease):
-        self.steps.append("claim")
-        return self._answer
-
-    def commit(self, key, owner, ttl):
-        self.steps.append("commit")
-        return self._commit
-
-    def release(self, key, owner):
-        self.steps.append("release")
-        return True
-
-
-class AsyncStore(Store):
-    async def claim(self, key, owner, lease):
-        return super().claim(key, owner, lease)
-
-    async def commit(self, key, owner, ttl):
-        return super().commit(key, owner, ttl)
-
-    async def release(self, key, owner):
-        return super().release(key, owner)
 
 
 class Rejections(list[type[DeliveryError]]):
@@ -84,18 +37,15 @@ class Rejections(list[type[DeliveryError]]):
         self.append(type(error))
 
 
-def make(store=None, **options):
-    options = {"clock": lambda: NOW, **options}
-    return Verifier(SECRET, replay_store=store, **options)
-
-
 async def call(function, verifier, headers=HEADERS, **changes):
     """Call `handle` or `ahandle` with the same plain functions."""
     options = {
+        "method": "POST",
         "existing": None,
         "read": lambda limit: BODY,
         "run": lambda delivery: 200,
         "status_of": lambda outcome: outcome if isinstance(outcome, int) else None,
+        "respond": lambda error: error,
         **changes,
     }
     if function is handle:
@@ -121,256 +71,19 @@ def fail(error):
     return run
 
 
+def too_large(limit):
+    raise BodyTooLargeError(limit)
+
+
+def respond_with_status(error):
+    return error.http_status
+
+
 def never(*_args):
     pytest.fail("this must not be called")
 
 
 both = pytest.mark.parametrize("function", [handle, ahandle])
-
-
-# --- The endpoint ------------------------------------------------------------------
-
-
-def test_an_endpoint_serves_every_request_with_its_verifier():
-    verifier = make()
-    assert (
-        Endpoint[Any](verifier, None, synchronous=True).verifier_for("any") is verifier
-    )
-
-
-def test_an_endpoint_asks_a_function_for_each_request():
-    verifiers = {"a": make(), "b": make()}
-    endpoint = Endpoint[Any](verifiers.get, None, synchronous=True)
-    assert endpoint.verifier_for("a") is verifiers["a"]
-    assert endpoint.verifier_for("b") is verifiers["b"]
-
-
-async def test_an_asynchronous_endpoint_asks_either_kind_of_function():
-    verifiers = {"a": make(), "b": make()}
-
-    async def choose(request):
-        return verifiers[request]
-
-    for function in (choose, verifiers.get):
-        endpoint = Endpoint[Any](function, None, synchronous=False)
-        assert await endpoint.averifier_for("a") is verifiers["a"]
-        assert await endpoint.averifier_for("b") is verifiers["b"]
-        with pytest.raises((ConfigurationError, KeyError)):
-            await endpoint.averifier_for("c")
-
-
-def test_an_endpoint_reads_the_environment_once_and_not_before_it_must(monkeypatch):
-    monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
-    endpoint = Endpoint[Any](None, None, synchronous=True)
-    with pytest.raises(ConfigurationError):
-        endpoint.verifier_for("any")
-    monkeypatch.setenv("PORT_CLIENT_SECRET", SECRET)
-    first = endpoint.verifier_for("any")
-    monkeypatch.delenv("PORT_CLIENT_SECRET")
-    assert endpoint.verifier_for("another") is first
-
-
-@pytest.mark.parametrize("wrong", ["a secret", b"a secret", 1, object(), Verifier])
-def test_an_endpoint_refuses_what_is_neither_a_verifier_nor_a_function(wrong):
-    with pytest.raises(ConfigurationError, match="takes a Verifier") as caught:
-        Endpoint[Any](wrong, None, synchronous=True)
-    assert "a secret" not in str(caught.value)
-
-
-def test_an_endpoint_refuses_a_function_that_returns_no_verifier():
-    endpoint = Endpoint[Any](lambda _: None, None, synchronous=True)
-    with pytest.raises(ConfigurationError, match="did not return a Verifier"):
-        endpoint.verifier_for("any")
-
-
-def test_a_synchronous_endpoint_refuses_an_asynchronous_store_when_it_is_set_up():
-    with pytest.raises(ConfigurationError, match="synchronous replay store"):
-        Endpoint[Any](make(AsyncStore()), None, synchronous=True)
-
-
-def test_a_synchronous_endpoint_refuses_an_asynchronous_store_that_is_chosen():
-    endpoint = Endpoint[Any](lambda _: make(AsyncStore()), None, synchronous=True)
-    with pytest.raises(ConfigurationError, match="synchronous replay store"):
-        endpoint.verifier_for("any")
-
-
-@pytest.mark.parametrize("store", [Store(), AsyncStore(), None])
-def test_an_asynchronous_endpoint_takes_any_store(store):
-    verifier = make(store)
-    assert Endpoint[Any](verifier, None, synchronous=False).verifier_for(1) is verifier
-
-
-def test_a_view_gets_the_delivery_unless_there_is_a_model():
-    verifier = make()
-    delivery = verifier.verify(BODY, HEADERS)
-    assert (
-        Endpoint[Any](verifier, None, synchronous=True).argument(delivery) is delivery
-    )
-
-
-def test_a_view_gets_the_model():
-    endpoint = Endpoint[Any](None, CustomPayload, synchronous=True)
-    argument = endpoint.argument(make().verify(BODY, HEADERS))
-    assert isinstance(argument, CustomPayload)
-
-
-@pytest.mark.parametrize("model", [int, "ActionInvocation", Delivery, object()])
-def test_an_endpoint_refuses_what_is_no_model_when_it_is_set_up(model):
-    with pytest.raises(ConfigurationError, match="is not a model"):
-        Endpoint[Any](make(), model, synchronous=True)
-
-
-# --- The ways of writing @webhook ---------------------------------------------------
-
-
-def wrapping(view, verifier):
-    """Stand for an adapter: a view that says which verifier it was given."""
-
-    def wrapper(*args, **kwargs):
-        return (verifier, view(*args, **kwargs))
-
-    wrapper.__name__ = view.__name__
-    return wrapper
-
-
-def view_of_any(*args, **kwargs):
-    return (args, kwargs)
-
-
-def test_a_coroutine_function_that_takes_less_than_a_view_chooses_a_verifier():
-    async def choose(request):
-        pytest.fail("called")
-
-    async def view(request, delivery):
-        pytest.fail("called")
-
-    async def any_view(*args):
-        pytest.fail("called")
-
-    made: list[Any] = []
-
-    def make_view(view, verifier):
-        made.append((view, verifier))
-        return view
-
-    decorate(choose, make_view, view_takes=2)(view_of_any)
-    decorate(view, make_view, view_takes=2)
-    decorate(any_view, make_view, view_takes=2)
-    decorate(choose, make_view)
-    assert made == [
-        (view_of_any, choose),
-        (view, None),
-        (any_view, None),
-        (choose, None),
-    ]
-
-
-def test_webhook_takes_a_class_for_a_mistake_and_not_for_a_view():
-    assert decorate(CustomPayload, wrapping)(view_of_any)() == (CustomPayload, ((), {}))
-
-
-def test_webhook_with_a_verifier_returns_a_decorator():
-    verifier = make()
-    view = decorate(verifier, wrapping)(view_of_any)
-    assert view(1, a=2) == (verifier, ((1,), {"a": 2}))
-
-
-def test_webhook_with_nothing_returns_a_decorator():
-    assert decorate(None, wrapping)(view_of_any)() == (None, ((), {}))
-
-
-def test_webhook_with_the_wrong_thing_returns_a_decorator_that_refuses_it():
-    def refuse(view, verifier):
-        return Endpoint[Any](verifier, None, synchronous=True)
-
-    with pytest.raises(ConfigurationError):
-        decorate("a secret", refuse)(view_of_any)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs"),
-    [((), {}), (("request",), {}), ((), {"a": 1}), ((1, 2), {}), ((len,), {"a": 1})],
-)
-def test_bare_webhook_is_a_view_to_whoever_calls_it_with_a_request(args, kwargs):
-    view = decorate(view_of_any, wrapping)
-    assert view(*args, **kwargs) == (None, (args, kwargs))
-    assert view.__name__ == "view_of_any"
-
-
-def test_webhook_with_a_choosing_function_is_a_decorator_to_one_function():
-    def choose(request):
-        return make()
-
-    view = decorate(choose, wrapping)(view_of_any)
-    assert view() == (choose, ((), {}))
-    assert view.__name__ == "view_of_any"
-
-
-async def test_bare_webhook_on_an_asynchronous_view_is_never_a_decorator():
-    async def view(*args):
-        return args
-
-    verifier, answer = decorate(view, wrapping)(len)
-    assert verifier is None
-    assert await answer == (len,)
-
-
-# --- The body -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [(None, None), ("", None), ("0", 0), ("00", 0), ("12", 12), (f"{'0' * 30}7", 7)],
-)
-def test_a_declared_length_is_a_number_or_absent(text, length):
-    assert declared_length(text, 12) == length
-
-
-@pytest.mark.parametrize(
-    "text", ["-1", "+1", "1_0", "1.0", " 1", "0x1", "1,1", "\u0661", "\u00b2"]
-)
-def test_a_declared_length_that_is_no_number_is_an_unreadable_body(text):
-    assert isinstance(declared_length(text, 100), UnreadableBodyError)
-
-
-@pytest.mark.parametrize("text", ["13", "100", "0013", "9" * 25, "9" * 100_000])
-def test_a_declared_length_over_the_limit_is_too_large(text):
-    error = declared_length(text, 12)
-    assert isinstance(error, BodyTooLargeError)
-    assert error.limit == 12
-
-
-@pytest.mark.parametrize("declared", [None, 4])
-def test_a_body_that_is_as_long_as_declared_and_allowed_is_taken(declared):
-    assert check_body(b"1234", declared, 4) == b"1234"
-
-
-def test_an_empty_body_is_taken():
-    assert check_body(b"", 0, 4) == b""
-    assert check_body(b"", None, 4) == b""
-
-
-def test_a_body_that_is_longer_than_allowed_is_too_large():
-    assert isinstance(check_body(b"12345", None, 4), BodyTooLargeError)
-    assert isinstance(check_body(b"12345", 4, 4), BodyTooLargeError)
-
-
-def test_a_body_that_is_shorter_than_declared_says_how_much_arrived():
-    error = check_body(b"123", 4, 4)
-    assert isinstance(error, UnreadableBodyError)
-    assert "3 of 4 bytes" in str(error)
-
-
-def test_a_body_that_is_longer_than_declared_is_unreadable():
-    error = check_body(b"1234", 3, 4)
-    assert isinstance(error, UnreadableBodyError)
-    assert "longer than declared: 4 bytes instead of 3" in str(error)
-
-
-def test_a_body_that_is_gone_says_that_somebody_may_have_read_it():
-    error = check_body(b"", 4, 4)
-    assert isinstance(error, UnreadableBodyError)
-    assert "something read the body" in str(error)
 
 
 # --- A request, synchronous and asynchronous ----------------------------------------
@@ -423,7 +136,7 @@ async def test_a_body_that_cannot_be_read_is_recorded_and_returned(function, cap
     rejected = Rejections()
     store = Store()
     verifier = make(store, on_rejected=rejected)
-    answer = await call(function, verifier, read=BodyTooLargeError, run=never)
+    answer = await call(function, verifier, read=too_large, run=never)
     assert isinstance(answer, BodyTooLargeError)
     assert rejected == [BodyTooLargeError]
     assert store.steps == []
@@ -572,7 +285,7 @@ async def test_the_views_traceback_shows_neither_headers_nor_body(function):
     shown = [
         repr(frame.frame.f_locals)
         for frame in caught.traceback
-        if Path(frame.path) == KERNEL
+        if PACKAGE in Path(frame.path).parents
     ]
     assert shown
     for text in shown:
@@ -581,11 +294,48 @@ async def test_the_views_traceback_shows_neither_headers_nor_body(function):
 
 
 @both
-async def test_one_request_has_one_reading_of_the_clock(function):
-    readings = iter([NOW, NOW + 1000])
+@pytest.mark.parametrize(("later", "passes"), [(329, True), (331, False)])
+async def test_a_body_may_arrive_at_most_30_seconds_after_its_headers(
+    function, later, passes
+):
+    readings = iter([NOW, NOW + later])
     verifier = make(clock=lambda: next(readings))
-    assert await call(function, verifier) == 200
-    assert next(readings) == NOW + 1000
+    answer = await call(function, verifier)
+    assert (answer == 200) is passes
+    assert passes or isinstance(answer, TimestampError)
+
+
+@both
+@pytest.mark.parametrize("headers", [{}, HEADERS], ids=["unsigned", "signed"])
+async def test_a_method_that_port_does_not_use_comes_first(function, headers):
+    rejected = Rejections()
+    store = Store()
+    verifier = make(store, on_rejected=rejected)
+    answer = await call(
+        function, verifier, headers, method="HEAD", read=never, run=never
+    )
+    assert isinstance(answer, MethodNotAllowedError)
+    assert rejected == [MethodNotAllowedError]
+    assert store.steps == []
+
+
+@both
+async def test_an_event_that_names_no_method_is_not_refused_for_it(function):
+    assert await call(function, make(), method=None) == 200
+
+
+@both
+async def test_a_framework_makes_the_response_of_each_refusal(function):
+    store = Store(commit="?")
+    answers = [
+        await call(function, make(store), headers, run=run, respond=respond_with_status)
+        for headers, run in (
+            ({}, never),
+            (HEADERS, lambda _: 200),
+            (HEADERS, fail(PayloadError("is wrong"))),
+        )
+    ]
+    assert answers == [401, 503, 422]
 
 
 class Interrupt(BaseException):
@@ -597,7 +347,7 @@ async def test_a_read_that_is_interrupted_shows_no_headers(function):
     with pytest.raises(Interrupt) as caught:
         await call(function, make(), read=fail(Interrupt()))
     for frame in caught.traceback:
-        if Path(frame.path) == KERNEL:
+        if PACKAGE in Path(frame.path).parents:
             shown = repr(frame.frame.f_locals)
             assert HEADERS["x-port-signature"] not in shown
 
@@ -656,55 +406,3 @@ async def test_a_delivery_of_another_verifier_is_verified_again(function):
     delivery = make().verify(BODY, HEADERS)
     answer = await call(function, make(), {}, existing=delivery, run=never)
     assert isinstance(answer, MissingHeaderError)
-
-
-# --- A body that comes in chunks ----------------------------------------------------
-
-
-async def stream(*chunks):
-    for chunk in chunks:
-        yield chunk
-
-
-@pytest.mark.parametrize("length", [None, "4"])
-async def test_chunks_are_joined(length):
-    assert await collect(stream(b"12", b"", b"34"), length, 4) == b"1234"
-
-
-async def test_no_chunks_are_an_empty_body():
-    assert await collect(stream(), None, 4) == b""
-
-
-async def test_chunks_are_not_asked_for_beyond_the_limit():
-    async def chunks():
-        yield b"123"
-        yield b"45"
-        pytest.fail("the limit was passed")
-
-    assert isinstance(await collect(chunks(), None, 4), BodyTooLargeError)
-
-
-@pytest.mark.parametrize(
-    ("length", "error"), [("5", BodyTooLargeError), ("x", UnreadableBodyError)]
-)
-async def test_a_wrong_length_is_refused_before_the_first_chunk(length, error):
-    async def chunks():
-        pytest.fail("the body was read")
-        yield b""
-
-    assert isinstance(await collect(chunks(), length, 4), error)
-
-
-async def test_chunks_that_end_early_are_a_truncated_body():
-    assert isinstance(await collect(stream(b"12"), "4", 4), UnreadableBodyError)
-
-
-async def test_what_reading_raises_goes_through_without_what_was_read():
-    async def chunks():
-        yield b"a secret"
-        raise OSError
-
-    with pytest.raises(OSError) as caught:
-        await collect(chunks(), None, 100)
-    [frame] = [each for each in caught.traceback if Path(each.path) == KERNEL]
-    assert "a secret" not in repr(frame.frame.f_locals)

@@ -110,7 +110,7 @@ class Host:
             (),
             False,
             HERE,
-            f"{server.kind}_host:app",
+            f"hosts.{server.kind}:app",
         )
         self.running = harness.start(harness.Pair(app, server))
         self._client = harness.Client(self.running.port)

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import override_settings
-from django.urls import include, re_path
-from django.urls.resolvers import RegexPattern, Resolver404, URLResolver
+from django.urls import Resolver404, include, re_path
+from django.urls.resolvers import RegexPattern, URLResolver
 from hypothesis import event, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -22,9 +22,8 @@ from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from port_webhook import Verifier
-from port_webhook.adapters.asgi import PortWebhookMiddleware as AsgiMiddleware
-from port_webhook.adapters.wsgi import PortWebhookMiddleware as WsgiMiddleware
+from port_webhook.adapters import asgi, wsgi
+from port_webhook.integration import PathPrefixes
 
 if not settings.configured:
     settings.configure()
@@ -41,15 +40,7 @@ PIECES = r"""
 / // /. /.. . .. ; # ? : @ x http: //x %2e %2F %5c %5C \ %00 %0a %0d %20 %23 %3b %3f %ff
 %c3 %E2%80%A8 /app /own /mnt mnt /MNT /%6dnt /%C4%B1 disk /disk
 """
-VERIFIER = Verifier("the-client-secret-of-the-paths-under-test")
-
-
-async def never(*_arguments):
-    raise AssertionError
-
-
-ASGI = AsgiMiddleware(never, VERIFIER, paths=["/disk"])
-WSGI = WsgiMiddleware(lambda *_: [], VERIFIER, paths=["/disk"])
+PATHS = PathPrefixes(["/disk"])
 
 
 @st.composite
@@ -134,7 +125,7 @@ def test_starlette(target, root):
     asyncio.run(STARLETTE(scope, receive, send))
     reached = 299 in statuses
     event(f"reached: {reached}")
-    assert ASGI._covers(scope_of(target, root)) or not reached
+    assert asgi._is_covered(scope_of(target, root), PATHS) or not reached
 
 
 ROUTES = [re_path(r"(?i)^disk/?$", view), re_path(r"(?i)^disk/", view)]
@@ -157,10 +148,10 @@ def test_django(target, root, own):
         scope = scope_of(target, root)
         reached = is_routed(ASGIRequest(dict(scope), BytesIO()).path_info)
         event(f"reached: {reached}")
-        assert ASGI._covers(scope) or not reached
+        assert asgi._is_covered(scope, PATHS) or not reached
         environ = environ_of(target, root)
         reached = is_routed(WSGIRequest(dict(environ)).path_info)
-        assert WSGI._covers(environ) or not reached
+        assert wsgi._is_covered(environ, PATHS) or not reached
 
 
 @pytest.mark.parametrize("merge_slashes", [True, False])
@@ -176,7 +167,7 @@ def test_werkzeug(merge_slashes, target, root):
     else:
         reached = True
     event(f"reached: {reached}")
-    assert WSGI._covers(environ) or not reached
+    assert wsgi._is_covered(environ, PATHS) or not reached
 
 
 @given(targets(), roots)
@@ -191,4 +182,4 @@ def test_bottle(target, root):
     environ = environ_of(target, root)
     app(dict(environ), lambda *_: None)
     event(f"reached: {bool(ran)}")
-    assert WSGI._covers(environ) or not ran
+    assert wsgi._is_covered(environ, PATHS) or not ran

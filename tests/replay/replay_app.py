@@ -186,7 +186,7 @@ def make_wsgi() -> Callable[..., Iterable[bytes]]:
 
     protected = PortWebhookMiddleware(
         application,
-        lambda environ: verifiers[environ["PATH_INFO"]],
+        choose=lambda environ: verifiers[environ["PATH_INFO"]],
         paths=list(verifiers),
     )
 

@@ -12,7 +12,13 @@ from . import harness
 from .apps.common import NOW
 from .cases import BODY, CASES, SIGNATURE, TIMESTAMP, Request, mac, signed
 
-WORDS = {400: "bad_request", 401: "unauthorized", 413: "content_too_large"}
+WORDS = {
+    400: "bad_request",
+    401: "unauthorized",
+    405: "method_not_allowed",
+    413: "content_too_large",
+    415: "unsupported_media_type",
+}
 
 
 @pytest.fixture(scope="session", params=harness.pairs(), ids=str)

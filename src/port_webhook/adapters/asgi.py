@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -70,12 +70,23 @@ class PortWebhookMiddleware:
     ) -> None:
         self.app = app
         self._endpoint = Endpoint["Scope"](verifier, choose=choose, synchronous=False)
-        self._paths = PathPrefixes(paths, exclude=exclude)
+        chosen = PathPrefixes(paths, exclude=exclude)
+        self._paths = None if chosen.covers_all else chosen
 
-    @boundary
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
-        if scope["type"] != "http" or not self._covers(scope):
+        # Not `boundary`, which takes any arguments: uvicorn calls an application
+        # without any, to tell it from a factory by its TypeError.
+        try:
+            await self._serve(scope, receive, send)
+        except BaseException as error:
+            del scope, receive, send
+            clean(error)
+            raise
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        paths = self._paths
+        if scope["type"] != "http" or not (paths is None or _is_covered(scope, paths)):
             await self.app(scope, receive, send)
             return
 
@@ -92,14 +103,15 @@ class PortWebhookMiddleware:
             refuse=refuse,
         )
 
-    def _covers(self, scope: Scope) -> bool:
-        path, root = scope["path"], scope.get("root_path") or ""
-        raw = scope.get("raw_path")
-        return self._paths.covers(
-            path.encode("utf-8", "surrogatepass"),
-            *([bytes(raw)] if raw else []),
-            mount=root.encode("utf-8", "surrogatepass"),
-        )
+
+def _is_covered(scope: Scope, paths: PathPrefixes) -> bool:
+    path, root = scope["path"], scope.get("root_path") or ""
+    raw = scope.get("raw_path") or path.encode("utf-8", "surrogatepass")
+    return paths.covers(
+        path.encode("utf-8", "surrogatepass"),
+        bytes(raw),
+        mount=root.encode("utf-8", "surrogatepass"),
+    )
 
 
 @boundary

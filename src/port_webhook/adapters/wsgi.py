@@ -12,28 +12,27 @@ store failure can still become a 503; the rest is streamed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import boundary
-from port_webhook.exceptions import ConfigurationError, UnreadableBodyError
+from port_webhook._tracebacks import boundary, inner
+from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
     PathPrefixes,
-    check_body,
-    check_media,
-    declared_length,
     handle,
+    read_input,
+    replace_input,
+    signed_headers,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
-    from wsgiref.types import InputStream, StartResponse, WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication
 
     from port_webhook._verifier import Verifier
     from port_webhook.exceptions import DeliveryError
@@ -46,11 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PortWebhookMiddleware", "delivery_of"]
 
-# PEP 3333: a header's name in the environ. Servers join several lines with commas.
-_HEADERS = [
-    (name, "HTTP_" + name.upper().replace("-", "_"))
-    for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER)
-]
+# Those that call these are boundaries already.
+_handle, _read_input, _replace_input = (
+    inner(handle),
+    inner(read_input),
+    inner(replace_input),
+)
+
 # The target as it came: gunicorn; most others.
 _TARGETS = ("RAW_URI", "REQUEST_URI")
 
@@ -91,20 +92,22 @@ class PortWebhookMiddleware:
     ) -> None:
         self._app = app
         self._endpoint = Endpoint["Environ"](verifier, choose=choose, synchronous=True)
-        self._paths = PathPrefixes(paths, exclude=exclude)
+        chosen = PathPrefixes(paths, exclude=exclude)
+        self._paths = None if chosen.covers_all else chosen
 
     @boundary
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if not self._covers(environ):
+        if not (self._paths is None or _is_covered(environ, self._paths)):
             return self._app(environ, start_response)
         method: str | None = environ.get("REQUEST_METHOD")
         response = _Answer(start_response)
 
         def run(delivery: Delivery) -> _Answer:
-            _replace_input(environ, delivery)
+            environ[DELIVERY_KEY] = delivery
+            _replace_input(environ, delivery.payload)
             response.begin(self._app, environ)
             return response
 
@@ -113,24 +116,25 @@ class PortWebhookMiddleware:
             response.refuse(error, is_head=method == "HEAD")
             return response
 
-        return handle(
+        return _handle(
             self._endpoint.verifier_for(environ),
-            [(name, environ.get(key)) for name, key in _HEADERS],
+            signed_headers(environ),
             method=method,
             existing=environ.get(DELIVERY_KEY),
-            read=lambda limit: _read(environ, limit),
+            read=partial(_read_input, environ),
             run=run,
             status_of=_status_of,
             respond=respond,
         ).send()
 
-    def _covers(self, environ: Environ) -> bool:
-        targets = (environ.get(name) for name in _TARGETS)
-        return self._paths.covers(
-            _bytes(environ.get("PATH_INFO") or "/"),
-            *(_bytes(target.partition("?")[0]) for target in targets if target),
-            mount=_bytes(environ.get("SCRIPT_NAME") or ""),
-        )
+
+def _is_covered(environ: Environ, paths: PathPrefixes) -> bool:
+    targets: list[str] = [environ[name] for name in _TARGETS if environ.get(name)]
+    return paths.covers(
+        _bytes(environ.get("PATH_INFO") or "/"),
+        *(_bytes(target.partition("?")[0]) for target in targets),
+        mount=_bytes(environ.get("SCRIPT_NAME") or ""),
+    )
 
 
 @boundary
@@ -247,49 +251,6 @@ class _Answer:
         close = getattr(iterable, "close", None)
         if close is not None:
             close()
-
-
-def _replace_input(environ: Environ, delivery: Delivery) -> None:
-    """Let the application read exactly what was signed, with its length."""
-    environ[DELIVERY_KEY] = delivery
-    environ["wsgi.input"] = BytesIO(delivery.payload)
-    environ["wsgi.input_terminated"] = True
-    environ["CONTENT_LENGTH"] = str(len(delivery.payload))
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-
-
-def _read(environ: Environ, limit: int) -> bytes:
-    """Read the body: as much as is declared, or to the end that the server marks."""
-    check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
-    declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
-    size = declared
-    if size is None:
-        size = 0
-        if environ.get("wsgi.input_terminated"):
-            size = limit + 1
-        elif environ.get("HTTP_TRANSFER_ENCODING"):
-            raise UnreadableBodyError(
-                "The WSGI server does not pass on bodies of an undeclared length."
-            )
-    try:
-        body = _read_up_to(environ["wsgi.input"], size)
-    except Exception as error:  # noqa: BLE001  # each server has errors of its own
-        raise UnreadableBodyError(
-            f"The server could not read the body ({type(error).__name__}); the "
-            "connection probably ended before it did."
-        )
-    return check_body(body, declared, limit)
-
-
-def _read_up_to(stream: InputStream, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size > 0:
-        part = stream.read(size)
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 def _bytes(text: str) -> bytes:

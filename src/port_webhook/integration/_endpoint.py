@@ -6,7 +6,7 @@ imported that decorates a view, and says what to write instead.
 
 from __future__ import annotations
 
-from functools import cached_property, update_wrapper
+from functools import cache, update_wrapper
 from inspect import (
     Parameter,
     Signature,
@@ -17,7 +17,7 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean
 from port_webhook._verifier import Verifier, require_verifier
 from port_webhook.exceptions import ConfigurationError
 
@@ -49,8 +49,8 @@ class Endpoint(Generic[RequestT]):
             framework is asynchronous it may be, too; otherwise it runs in a thread.
         model: What to parse the payload into, for the view; None gives the delivery.
         synchronous: The framework cannot await a replay store, or *choose*.
-        default: Returns the verifier if neither is given; None is
-            `Verifier.from_env`.
+        default: Returns the verifier if neither is given, for each request; None is
+            `Verifier.from_env`, once.
         to_thread: Runs a function in a thread; None is `asyncio.to_thread`.
 
     Raises:
@@ -73,7 +73,7 @@ class Endpoint(Generic[RequestT]):
         self._synchronous = synchronous
         self._verifier: Verifier | None = None
         self._choose = choose
-        self._default = default or Verifier.from_env
+        self._default = default or cache(Verifier.from_env)
         self._to_thread = to_thread
         if model is not None:
             from port_webhook.models import check_model
@@ -100,32 +100,51 @@ class Endpoint(Generic[RequestT]):
                 "synchronous function"
             )
 
-    @cached_property
-    def _default_verifier(self) -> Verifier:
-        return self._accept(self._default())
+    # These three are boundaries by hand, because every request comes by.
 
-    @boundary
     def verifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*.
 
         Raises:
             ConfigurationError: There is none, or it cannot be used here.
         """
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._default_verifier
-        return self._accept(self._choose(request))
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(self._choose(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
 
-    @boundary
     async def averifier_for(self, request: RequestT) -> Verifier:
         """Do what `verifier_for` does, and await the choice."""
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._default_verifier
-        if _is_async(self._choose):
-            chosen = self._choose(request)
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(await self._choose_for(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
+
+    def argument(self, delivery: Delivery) -> Any:
+        """Return what the view is called with: the delivery, or its model."""
+        try:
+            return delivery if self._model is None else delivery.parse(self._model)
+        except BaseException as error:
+            del delivery
+            clean(error)
+            raise
+
+    async def _choose_for(self, request: RequestT) -> object:
+        choose: Any = self._choose
+        if _is_async(choose):
+            chosen = choose(request)
         else:
             # It may block: it may ask a database, or fetch a secret.
             if self._to_thread is None:
@@ -133,13 +152,8 @@ class Endpoint(Generic[RequestT]):
                 from asyncio import to_thread
 
                 self._to_thread = to_thread
-            chosen = await self._to_thread(self._choose, request)
-        return self._accept(await chosen if isawaitable(chosen) else chosen)
-
-    @boundary
-    def argument(self, delivery: Delivery) -> Any:
-        """Return what the view is called with: the delivery, or its model."""
-        return delivery if self._model is None else delivery.parse(self._model)
+            chosen = await self._to_thread(choose, request)
+        return await chosen if isawaitable(chosen) else chosen
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
@@ -171,6 +185,7 @@ def decorate(
     make: Callable[[Callable[..., Any], Verifier | None], Callable[..., Any]],
     *,
     options: bool = False,
+    class_hint: str = "decorate the method, or see the page of the framework",
 ) -> Callable[..., Any]:
     """Serve the three ways of writing ``webhook``.
 
@@ -181,6 +196,7 @@ def decorate(
         make: Called with the view and the verifier, or None; returns the wrapper.
         options: Whether ``webhook`` was given keywords, which bare ``@webhook`` has
             not.
+        class_hint: What the error for a class says to do instead.
 
     Raises:
         ConfigurationError: *target* is something else, such as a class or a secret.
@@ -189,21 +205,21 @@ def decorate(
 
         @boundary
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
-            return make(_require_function(view), target)
+            return make(_require_function(view, class_hint), target)
 
         return decorator
     if not callable(target):
         require_verifier(target)
     if options:
         _refuse_chooser(target)
-    return _guard(make(_require_function(target), None))
+    return _guard(make(_require_function(target, class_hint), None))
 
 
-def _require_function(view: Any) -> Callable[..., Any]:
+def _require_function(view: Any, class_hint: str) -> Callable[..., Any]:
     if isinstance(view, type):
         raise ConfigurationError(
-            "webhook decorates functions, not classes; of a class-based view, decorate "
-            "the method, or see the page of the framework"
+            f"webhook decorates functions, not classes; of a class-based view, "
+            f"{class_hint}"
         )
     if not callable(view):
         raise ConfigurationError(
@@ -252,7 +268,9 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     except (TypeError, ValueError):
         return None  # a built-in function, which does not tell
     positional = [each for each in parameters if each.kind in _POSITIONAL]
-    before += bool(parameters) and parameters[0].name == "self"
+    is_method = bool(parameters) and parameters[0].name == "self"
+    first = ["self"] * is_method + ["request"] * before
+    before = len(first)
     if len(positional) > before:
         found = positional[before]
     elif any(each.kind in _VARIABLE for each in parameters):
@@ -260,7 +278,7 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
     else:
         raise ConfigurationError(
             f"{_name(view)} has no parameter for the delivery; write "
-            f"def {_name(view)}({'request, ' if before else ''}delivery). A function "
+            f"def {_name(view)}({', '.join([*first, 'delivery'])}). A function "
             "that chooses a verifier is passed as choose="
         )
     if found.default is not Parameter.empty:
@@ -310,7 +328,7 @@ def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, names)  # noqa: S307  # the module's own source
-    except Exception:  # noqa: BLE001  # such as a name for type checkers alone
+    except Exception:  # such as a name for type checkers alone
         return annotation
 
 

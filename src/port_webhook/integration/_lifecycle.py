@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import DeliveryError, PayloadError
 from port_webhook.integration._body import check_method
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import Headers
-    from port_webhook._verifier import SignedForms, Verifier
+    from port_webhook._verifier import CheckedHeaders, SignedForms, Verifier
 
 __all__ = [
     "DELIVERY_KEY",
@@ -79,7 +79,7 @@ def handle(
         What *run* or *respond* returned.
     """
     try:
-        delivery, reception = begin(
+        delivery, reception = _begin(
             verifier,
             headers,
             method=method,
@@ -94,12 +94,12 @@ def handle(
         status = status_of(result)
     except BaseException as error:
         try:
-            end(verifier, reception, status_of(error), error)
+            _end(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        end(verifier, reception, status, None)
+        _end(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -126,7 +126,7 @@ def begin(
         received_at: As for `handle`.
 
     Returns:
-        The delivery, and what to give to `end`.
+        The delivery, and what to give to `end`: None where there is no claim to end.
 
     Raises:
         DeliveryError: The request is refused; the error has the response.
@@ -134,17 +134,11 @@ def begin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    try:
-        check_method(method)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    checked = verifier.check_headers(headers, received_at=received_at)
-    try:
-        body = read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
+    checked = _check(verifier, headers, method, received_at)
+    body = _read(verifier, read)
+    if not verifier.has_replay_store:
+        # Nothing is claimed, so there is nothing to end.
+        return verifier.verify(body, checked), None
     reception = verifier.receive(body, checked)
     return reception.__enter__(), reception
 
@@ -160,7 +154,8 @@ def end(
 
     Args:
         verifier: As it was given to `begin`.
-        reception: What `begin` returned; None if an outer adapter ends the claim.
+        reception: What `begin` returned; None if there is no claim, or an outer adapter
+            ends it.
         status: The HTTP status of the response, or of *error*; None if it has none.
         error: What the view raised, or None.
 
@@ -207,7 +202,7 @@ async def ahandle(
 ) -> ResultT:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
     try:
-        delivery, reception = await abegin(
+        delivery, reception = await _abegin(
             verifier, headers, method=method, existing=existing, read=read
         )
     except DeliveryError as refusal:
@@ -217,12 +212,12 @@ async def ahandle(
         status = status_of(result)
     except BaseException as error:
         try:
-            await aend(verifier, reception, status_of(error), error)
+            await _aend(verifier, reception, status_of(error), error)
         except DeliveryError as failure:
             return respond(failure)
         raise
     try:
-        await aend(verifier, reception, status, None)
+        await _aend(verifier, reception, status, None)
     except DeliveryError as failure:
         return respond(failure)
     return result
@@ -241,17 +236,10 @@ async def abegin(
     delivery = reusable(existing, verifier)
     if delivery is not None:
         return delivery, None
-    try:
-        check_method(method)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    checked = verifier.check_headers(headers)
-    try:
-        body = await read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
+    checked = _check(verifier, headers, method, None)
+    body = await _aread(verifier, read)
+    if not verifier.has_replay_store:
+        return verifier.verify(body, checked), None
     reception = verifier.areceive(body, checked)
     return await reception.__aenter__(), reception
 
@@ -269,3 +257,43 @@ async def aend(
         await reception.finish(error)
     if invalid is not None:
         raise invalid
+
+
+def _check(
+    verifier: Verifier,
+    headers: Headers,
+    method: str | None,
+    received_at: float | datetime | None,
+) -> CheckedHeaders:
+    """Check what can be checked before the body is read."""
+    try:
+        _check_method(method)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+    return verifier.check_headers(headers, received_at=received_at)
+
+
+def _read(
+    verifier: Verifier, read: Callable[[int], bytes | SignedForms]
+) -> bytes | SignedForms:
+    try:
+        return read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+
+
+async def _aread(
+    verifier: Verifier, read: Callable[[int], Awaitable[bytes | SignedForms]]
+) -> bytes | SignedForms:
+    try:
+        return await read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
+
+
+# Those that call these are boundaries already.
+_begin, _abegin, _end, _aend = inner(begin), inner(abegin), inner(end), inner(aend)
+_check_method = inner(check_method)

@@ -74,7 +74,11 @@ class PathPrefixes:
             paths = _listed("exclude", exclude)
             self._excluded = frozenset(_read_exact(each) for each in paths)
 
-    @boundary
+    @property
+    def covers_all(self) -> bool:
+        """Whether every request is to be verified."""
+        return self._prefixes is None and not self._excluded
+
     def covers(self, path: bytes, *others: bytes, mount: bytes = b"") -> bool:
         """Tell whether a request is to be verified.
 
@@ -85,8 +89,6 @@ class PathPrefixes:
             mount: Where the application is mounted: ``root_path`` or ``SCRIPT_NAME``,
                 which servers leave in the path or take off.
         """
-        if self._prefixes is None and not self._excluded:
-            return True
         forms = {path, *others}
         mount = mount.rstrip(b"/")
         if mount:
@@ -117,12 +119,14 @@ def _reaches(path: bytes, prefixes: list[list[str]]) -> bool:
 
 def _decode(path: bytes) -> str | None:
     """Decode *path* until no escape is left; return None if anything is strange."""
-    from urllib.parse import unquote_to_bytes
-
     for _ in range(_MAX_DECODINGS + 1):
         text = path.decode("utf-8", "surrogateescape")
         if _STRANGE.search(text) is not None:
             return None
+        if b"%" not in path:
+            return text
+        from urllib.parse import unquote_to_bytes
+
         decoded = unquote_to_bytes(path)
         if decoded == path:
             return text

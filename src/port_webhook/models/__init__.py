@@ -1,18 +1,13 @@
-"""Typed models of what Port sends.
-
-`Delivery.invocation` tells the messages apart and returns one of five:
-`ActionInvocation`, `TriggerData`, `CatalogEvent`, `ChangelogMessage` and, for every
-other body, `CustomPayload`. They are frozen views of the JSON that came, snake_case
-over Port's camelCase; `to_dict` gives the JSON back, whole.
+"""Typed models of what Port sends: frozen views of the JSON that came.
 
 Port documents what it sends by example. So every field is optional but those that
-every known example has, and unknown fields and words are kept.
+every known example has, unknown fields and words are kept, and a field is checked when
+it is read.
 """
 
 from __future__ import annotations
 
 from port_webhook.models._base import Model
-from port_webhook.models._loading import check_model, load, load_invocation
 from port_webhook.models._parts import (
     ActionDefinition,
     ActionPayload,
@@ -32,6 +27,7 @@ from port_webhook.models._parts import (
     User,
     WebhookInvocationMethod,
 )
+from port_webhook.models._reading import check_model, load
 from port_webhook.models._shapes import (
     ActionInvocation,
     AnyInvocation,
@@ -42,6 +38,7 @@ from port_webhook.models._shapes import (
     Invocation,
     TriggerData,
     WorkflowNodeRun,
+    load_invocation,
 )
 
 __all__ = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from copyreg import pickle
 from datetime import datetime
 from operator import getitem
@@ -27,6 +28,7 @@ from port_webhook.exceptions import PayloadError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Places = tuple[tuple[str, ...], ...]
     # Makes the attribute out of the model, a value other than null, and its path.
     Reader = Callable[["Model", Any, str], Any]
 
@@ -48,17 +50,12 @@ class Field:
         key: The name in the JSON; empty for a `Search`.
         kind: The class of the JSON value, or the model of a part; None if any JSON
             is right, or only *read* can tell.
-        required: Whether the message is none without it; null counts as absent.
         read: Makes the attribute, once, or raises a PayloadError.
+        required: Whether null and nothing are wrong.
     """
 
     def __init__(
-        self,
-        key: str,
-        kind: type | None,
-        *,
-        required: bool = False,
-        read: Reader | None = None,
+        self, key: str, kind: Any, read: Reader | None = None, *, required: bool = False
     ) -> None:
         self.key, self.kind, self.required, self.read = key, kind, required, read
 
@@ -96,15 +93,24 @@ class Field:
 
 
 class Search(Field):
-    """Looks for a text in several places; a field of no one key."""
+    """Looks in several places of the document; a field of no one key."""
 
-    def __init__(self, places: str) -> None:
+    def __init__(self, places: str, model: Any = None) -> None:
         super().__init__("", None)
-        self._places = split_places(places)
+        self.places = tuple(tuple(place.split(".")) for place in places.split())
+        self.model = model
 
     def value_in(self, model: Model) -> Any:
-        """Return the first text in one of the places."""
-        return find(model, self._places, str)[0]
+        """Return what stands in the first of the places that has something."""
+        if self.model is None:
+            return find(model, self.places, str)[0]
+        raw, path = find(model, self.places, dict)
+        if raw is None:
+            return None
+        is_model = isinstance(self.model, ModelType)
+        kind = self.model if is_model else self.model(raw_of(model))
+        made = kind and view(kind, raw, join(path_of(model), path), root_of(model))
+        return parts_of(model).setdefault(self.places, made)
 
 
 # The functions below declare fields; `init` is for type checkers (PEP 681).
@@ -115,36 +121,26 @@ def text(key: str, *, required: bool = False, init: Literal[False] = False) -> A
     return Field(key, str, required=required)
 
 
-def flag(key: str, *, init: Literal[False] = False) -> Any:
-    """Declare a field that is true or false."""
-    return Field(key, bool)
+def search(places: str, model: Any = None, *, init: Literal[False] = False) -> Any:
+    """Declare what stands in the first of *places*, paths with spaces between them.
+
+    It is a text, or an object of the *model*, which may be a function that chooses it.
+    """
+    return Search(places, model)
 
 
-def mapping(key: str, *, init: Literal[False] = False) -> Any:
-    """Declare a field that is an object of any members."""
-    return Field(key, dict)
-
-
-def anything(key: str, *, init: Literal[False] = False) -> Any:
-    """Declare a field that may be any JSON."""
-    return Field(key, None)
-
-
-def search(places: str, *, init: Literal[False] = False) -> Any:
-    """Declare a text that stands in one of *places*; see `find`."""
-    return Search(places)
-
-
-def either(key: str, *kinds: type, init: Literal[False] = False) -> Any:
-    """Declare a field whose value is of one of *kinds*."""
+def value(key: str, *kinds: type, init: Literal[False] = False) -> Any:
+    """Declare a field whose value is of one of *kinds*; without any, it may be all."""
+    if len(kinds) <= 1:
+        return Field(key, kinds[0] if kinds else None)
     words = " or ".join(MUST_BE[kind].removeprefix("must be ") for kind in kinds)
 
-    def read(model: Model, value: Any, path: str) -> Any:
-        if value.__class__ not in kinds:
+    def read(model: Model, found: Any, path: str) -> Any:
+        if found.__class__ not in kinds:
             raise refusal(model, path, f"must be {words}")
-        return value
+        return found
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def time(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
@@ -159,7 +155,7 @@ def time(key: str, *, required: bool = False, init: Literal[False] = False) -> A
             raise refusal(model, path, "must be an ISO 8601 time with a time zone")
         return found
 
-    return Field(key, None, required=required, read=read)
+    return Field(key, None, read, required=required)
 
 
 def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> Any:
@@ -175,7 +171,7 @@ def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> An
                 raise refusal(model, join(path, f"{index}"), MUST_BE[str])
         return tuple(value)
 
-    return Field(key, None, read=read)
+    return Field(key, None, read)
 
 
 def part(
@@ -184,33 +180,25 @@ def part(
     *,
     required: bool = False,
     bare: bool = False,
-    or_empty: bool = False,
     init: Literal[False] = False,
 ) -> Any:
-    """Declare a field that is a model itself.
-
-    With *bare* an identifier may stand for it, as text; with *or_empty* Port sends
-    ``{}`` where there is none.
-    """
+    """Declare a field that is a model; with *bare*, text may stand for it."""
     problem = f"{MUST_BE[dict]} or text" if bare else MUST_BE[dict]
 
-    def read(owner: Model, value: Any, path: str) -> Model | None:
+    def read(owner: Model, value: Any, path: str) -> Model:
         if bare and value.__class__ is str:
             value = {"identifier": value}
         if value.__class__ is not dict:
             raise refusal(owner, path, problem)
-        if or_empty and not value:
-            return None
         return view(model, value, path, root_of(owner))
 
-    return Field(key, model, required=required, read=read)
+    return Field(key, model, read, required=required)
 
 
 class ModelType(type):
-    """The class of the models, which have slots, and of which some have brackets.
+    """The class of the models.
 
-    Pickle needs to know the latter: they have ``_origin``, the class before the
-    brackets and the type.
+    One with a type in brackets has ``_origin``, for pickle: both parts of its name.
     """
 
     def __new__(cls, name: str, bases: Any, names: dict[str, Any], **more: Any) -> Any:
@@ -230,17 +218,7 @@ pickle(cast("Any", ModelType), cast("Any", _reduce_class))
 @dataclass_transform(
     eq_default=False,
     frozen_default=True,
-    field_specifiers=(  # a star would hide them from mypy
-        text,
-        flag,
-        mapping,
-        anything,
-        search,
-        either,
-        time,
-        texts,
-        part,
-    ),
+    field_specifiers=(text, value, search, time, texts, part),
 )
 class Model(metaclass=ModelType):
     """The base of all models: frozen, slotted, and whole.
@@ -257,6 +235,8 @@ class Model(metaclass=ModelType):
     _known: ClassVar[frozenset[str]] = frozenset()
     _required: ClassVar[tuple[tuple[str, bool], ...]] = ()  # and whether it is a part
     _shown: ClassVar[tuple[str, ...]] = ()
+    # Whether an author may have given Port's names to something else.
+    _is_authored: ClassVar[bool] = False
     # What `validate` reads besides the fields.
     _derived: ClassVar[tuple[str, ...]] = ()
 
@@ -264,11 +244,7 @@ class Model(metaclass=ModelType):
         raise TypeError(f"use {type(self).__name__}.from_dict")
 
     def __init_subclass__(cls, *, shown: str | None = None) -> None:
-        """Collect the fields into tables, once per class.
-
-        Args:
-            shown: The names of the attributes that `repr` shows.
-        """
+        """Collect the fields, and the names of what `repr` shows, once per class."""
         super().__init_subclass__()
         if shown is not None:
             cls._shown = tuple(shown.split())
@@ -282,11 +258,8 @@ class Model(metaclass=ModelType):
         cls._fields = dict(sorted(found.items(), key=lambda item: not item[1].key))
         fields = cls._fields.values()
         cls._known = frozenset(field.key for field in fields if field.key)
-        cls._required = tuple(
-            (field.key, isinstance(field.kind, ModelType))
-            for field in fields
-            if field.required
-        )
+        required = (field for field in fields if field.required)
+        cls._required = tuple((f.key, isinstance(f.kind, ModelType)) for f in required)
 
     @classmethod
     @boundary
@@ -306,7 +279,7 @@ class Model(metaclass=ModelType):
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
         """Check that *raw* has the required parts, and build the model."""
         model = view(cls, raw, path, root)
-        if raw.__class__ is not dict:
+        if raw.__class__ is not dict and not cls._is_authored:
             raise refusal(model, path, MUST_BE[dict])
         for key, is_part in cls._required:
             value = raw.get(key)
@@ -332,13 +305,15 @@ class Model(metaclass=ModelType):
     @boundary
     def extra(self) -> dict[str, Any]:
         """The fields that came and that this model does not know."""
-        known = self._known
-        return {key: value for key, value in raw_of(self).items() if key not in known}
+        raw = raw_of(self)
+        items = raw.items() if raw.__class__ is dict else ()
+        return {key: value for key, value in items if key not in self._known}
 
+    @boundary
     @boundary
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of what came, whole: every key, every null, in order."""
-        return cast("dict[str, Any]", copy_json(raw_of(self)))
+        return cast("dict[str, Any]", deepcopy(raw_of(self)))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -359,7 +334,10 @@ class Model(metaclass=ModelType):
 
     @boundary
     def __repr__(self) -> str:
-        words = [type(self).__name__]
+        words, raw = [type(self).__name__], raw_of(self)
+        if self._is_authored:
+            size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
+            words.append(f"{type(raw).__name__}{size}")
         for name in self._shown:
             try:
                 value = getattr(self, name)
@@ -373,7 +351,7 @@ class Model(metaclass=ModelType):
 # The slots themselves: a model is frozen, and its public names are the fields.
 _slots: dict[str, Any] = {name: vars(Model)[name] for name in Model.__slots__}
 raw_of: Callable[[Model], Any] = _slots["_raw"].__get__
-parts_of: Callable[[Model], dict[str, Any]] = _slots["_parts"].__get__
+parts_of: Callable[[Model], dict[Any, Any]] = _slots["_parts"].__get__
 path_of: Callable[[Model], str] = _slots["_path"].__get__
 root_of: Callable[[Model], Any] = _slots["_root"].__get__
 _set_raw, _set_parts = _slots["_raw"].__set__, _slots["_parts"].__set__
@@ -381,14 +359,7 @@ _set_path, _set_root = _slots["_path"].__set__, _slots["_root"].__set__
 
 
 def view(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
-    """Build *model* of *raw* without a check.
-
-    Args:
-        model: Its class.
-        raw: The JSON, which belongs to the model now.
-        path: Where *raw* stands in the document.
-        root: The document; None if *raw* is it.
-    """
+    """Build *model* of *raw*, which stands at *path* of *root*, without a check."""
     made = object.__new__(model)
     _set_raw(made, raw)
     _set_parts(made, {})
@@ -417,34 +388,16 @@ def fields_of(model: type[Model]) -> dict[str, Field]:
 _REFERENCES = ("action", "blueprint", "entity")
 
 
-def split_places(places: str) -> tuple[tuple[str, ...], ...]:
-    """Split places, written as paths with spaces between them."""
-    return tuple(tuple(place.split(".")) for place in places.split())
-
-
-def find(
-    model: Model,
-    places: tuple[tuple[str, ...], ...],
-    kind: type,
-    *,
-    empty: bool = False,
-) -> tuple[Any, str]:
+def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """Return the first value of *kind* at one of *places* in *model*, and its path.
-
-    Args:
-        model: Where to look.
-        places: The keys that lead to each place.
-        kind: The class of the value. An identifier may be that of an object.
-        empty: Whether an empty value is one.
 
     Raises:
         PayloadError: There is none, and at one of the places is something that Port
-            never sends there. In a body of an author's own it is none of Port's.
+            never sends there. In a body of an author's own that is the author's.
     """
     problem: tuple[str, str] | None = None
     for place in places:
-        value: Any = raw_of(model)
-        depth = 0
+        value, depth = raw_of(model), 0
         while depth < len(place) and value.__class__ is dict:
             value = value.get(place[depth])
             depth += 1
@@ -452,13 +405,12 @@ def find(
         if is_last and is_reference and kind is str and value.__class__ is dict:
             value = value.get("identifier")
         if is_last and value.__class__ is kind:
-            if value or empty:
-                return value, join(path_of(model), ".".join(place))
+            # Port sends {} for an entity that there is none of.
+            if value or (kind is dict and place[-1] != "entity"):
+                return value, ".".join(place)
         elif value is not None and not (is_reference and value.__class__ is str):
-            problem = problem or (
-                ".".join(place[:depth]),
-                MUST_BE[kind if is_last else dict],
-            )
+            must_be = MUST_BE[kind if is_last else dict]
+            problem = problem or (".".join(place[:depth]), must_be)
     if problem is not None and not getattr(model, "_is_authored", False):
         raise wrong(model, *problem)
     return None, ""
@@ -481,21 +433,11 @@ def wrong(model: Model, key: str, problem: str) -> PayloadError:
     return refusal(model, join(path_of(model), key), problem)
 
 
-def copy_json(value: Any) -> Any:
-    """Copy a JSON value and everything in it."""
-    kind = value.__class__
-    if kind is dict:
-        return {key: copy_json(member) for key, member in value.items()}
-    if kind is list:
-        return [copy_json(element) for element in value]
-    return value
-
-
 def _to_text(data: object) -> bytes:
     """Print *data*, so that it can be checked by the rules for a delivery."""
     try:
         return json.dumps(data, allow_nan=False, default=_to_dict).encode("ascii")
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         raise PayloadError("is not JSON")
 
 

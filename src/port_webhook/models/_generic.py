@@ -14,12 +14,13 @@ from typing_extensions import TypeVar
 from port_webhook.models._base import (
     Model,
     ModelType,
-    fields_of,
+    join,
     part,
     parts_of,
+    path_of,
     root_of,
 )
-from port_webhook.models._foreign import read_inputs
+from port_webhook.models._reading import read_inputs
 
 P = TypeVar("P", default=dict[str, Any])
 _OPEN: Any = P  # as a value, not as a type
@@ -54,31 +55,43 @@ class InputsModel(Model, Generic[P]):
         if argument is cls._argument:
             return cls
         made = _made.get((cls, argument))
-        return made or _made.setdefault((cls, argument), _make(cls, argument))
+        return made or _made.setdefault((cls, argument), cls._make(argument, item))
+
+    @classmethod
+    def _make(cls, argument: Any, item: Any) -> ModelType:
+        """Make the subclass whose inputs are an *argument*; *item* is in brackets."""
+        shown = argument.__name__ if isinstance(argument, type) else str(argument)
+        names: dict[str, Any] = {
+            "__module__": cls.__module__,
+            "__qualname__": f"{cls.__qualname__}[{shown}]",
+            "__doc__": cls.__doc__,
+            "_argument": argument,
+            "_origin": (cls, item),
+        }
+        for name, field in cls._fields.items():
+            inner: Any = field.kind
+            if getattr(inner, "_argument", None) == cls._argument:
+                generic, _ = getattr(inner, "_origin", (inner, None))
+                kind = generic[argument]
+                names[name] = part(field.key, kind, required=field.required)
+        made: ModelType = ModelType(f"{cls.__name__}[{shown}]", (cls,), names)
+        return made
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(super()._load(raw, path, root))
-
-    @classmethod
-    def _with_inputs(cls, model: Self) -> Self:
-        """Read the inputs of *model*, if there is a type that says how."""
+        model = super()._load(raw, path, root)
         if not isinstance(cls._argument, TypeVar):
-            getattr(model, cls._inputs_name)
+            getattr(model, cls._inputs_name)  # to be checked now
         return model
 
     def _typed(self, raw: dict[str, Any], path: str) -> P:
         """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
         parts = parts_of(self)
-        if _INPUTS not in parts:
-            value = read_inputs(self._argument, raw, path, root_of(self))
-            parts.setdefault(_INPUTS, value)
-        return cast("P", parts[_INPUTS])
-
-
-def argument_of(model: Any) -> Any:
-    """Return the type of the inputs of *model*, maybe a variable; None without any."""
-    return getattr(model, "_argument", None)
+        if _INPUTS in parts:
+            return cast("P", parts[_INPUTS])
+        path = join(path_of(self), path)
+        value = read_inputs(self._argument, raw, path, root_of(self))
+        return cast("P", parts.setdefault(_INPUTS, value))
 
 
 def _free(argument: Any) -> tuple[Any, ...]:
@@ -92,22 +105,3 @@ def _fill(argument: Any, given: dict[Any, Any]) -> Any:
         return given.get(argument, argument)
     free = _free(argument)
     return argument[tuple(given.get(each, each) for each in free)] if free else argument
-
-
-def _make(model: Any, argument: Any) -> ModelType:
-    """Make the subclass of *model* whose inputs are an *argument*."""
-    shown = argument.__name__ if isinstance(argument, type) else str(argument)
-    names: dict[str, Any] = {
-        "__module__": model.__module__,
-        "__qualname__": f"{model.__qualname__}[{shown}]",
-        "__doc__": model.__doc__,
-        "_argument": argument,
-        "_origin": (model, argument),
-    }
-    for name, field in fields_of(model).items():
-        inner: Any = field.kind
-        if argument_of(inner) == argument_of(model):
-            generic: Any = vars(inner).get("_origin", (inner,))[0]
-            names[name] = part(field.key, generic[argument], required=field.required)
-    made: ModelType = ModelType(f"{model.__name__}[{shown}]", (model,), names)
-    return made

@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING, Any
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
     Model,
-    anything,
-    either,
-    flag,
-    join,
-    mapping,
     part,
-    path_of,
     text,
     texts,
     time,
+    value,
     wrong,
 )
 from port_webhook.models._generic import InputsModel, P
@@ -31,12 +26,7 @@ if TYPE_CHECKING:
 
 
 class User(Model, shown="id"):
-    """A person with an account.
-
-    Attributes:
-        providers: Names of the identity providers.
-        status: ``ACTIVE`` and others.
-    """
+    """A person with an account; ``status`` is ``ACTIVE`` and others."""
 
     email: str | None = text("email")
     first_name: str | None = text("firstName")
@@ -56,14 +46,13 @@ class Actor(Model, shown="org_id user_id"):
     Attributes:
         org_id: The organisation; only what Port does by itself may come without.
         user_id: The user, or the API client (``…@clients``).
-        user: The person, if it is one.
         by_port: True for Port itself, such as a timer that expired.
     """
 
     org_id: str | None = text("orgId")
     user_id: str | None = text("userId")
     user: User | None = part("user", User)
-    by_port: bool | None = flag("byPort")
+    by_port: bool | None = value("byPort", bool)
 
     @boundary
     def validate(self) -> None:
@@ -77,7 +66,6 @@ class Trigger(Model, shown="origin operation"):
     """Who or what set something off, and when.
 
     Attributes:
-        by: Who did it.
         origin: ``UI``, ``API``, ``AUTOMATION`` and others.
         at: When, an aware datetime.
         operation: ``CREATE``, ``DAY-2`` or ``DELETE`` of a self-service action.
@@ -98,10 +86,9 @@ class RunContext(Model, shown="blueprint entity run_id"):
         run_id: The id to report back to: ``r_…``, ``run_…``, or ``wfnr_…`` for the
             run of a workflow's node.
         node_run_id: The same in an older form of a node's run.
-        workflow_run_id: The run of the whole workflow.
         node_config: What the author of a workflow's node configured.
-        blueprint_identifier: The blueprint, in old messages of a timer.
-        entity_identifier: The entity, in old messages of a timer.
+        blueprint_identifier: ``blueprint`` in old messages of a timer.
+        entity_identifier: ``entity`` in old messages of a timer.
     """
 
     entity: str | None = text("entity")
@@ -109,7 +96,7 @@ class RunContext(Model, shown="blueprint entity run_id"):
     run_id: str | None = text("runId")
     node_run_id: str | None = text("nodeRunId")
     workflow_run_id: str | None = text("workflowRunId")
-    node_config: dict[str, Any] | None = mapping("nodeConfig")
+    node_config: dict[str, Any] | None = value("nodeConfig", dict)
     blueprint_identifier: str | None = text("blueprintIdentifier")
     entity_identifier: str | None = text("entityIdentifier")
 
@@ -128,11 +115,11 @@ class WebhookInvocationMethod(Model, shown="type method"):
 
     type: str | None = text("type")
     url: str | None = text("url")
-    agent: bool | str | None = either("agent", bool, str)
-    synchronized: bool | str | None = either("synchronized", bool, str)
+    agent: bool | str | None = value("agent", bool, str)
+    synchronized: bool | str | None = value("synchronized", bool, str)
     method: str | None = text("method")
-    headers: dict[str, Any] | None = mapping("headers")
-    body: Any = anything("body")
+    headers: dict[str, Any] | None = value("headers", dict)
+    body: Any = value("body")
 
 
 class Reference(Model, shown="identifier"):
@@ -141,88 +128,14 @@ class Reference(Model, shown="identifier"):
     identifier: str | None = text("identifier")
     title: str | None = text("title")
     icon: str | None = text("icon")
-    deleted: bool | None = flag("deleted")
+    deleted: bool | None = value("deleted", bool)
 
 
 class ActionReference(Reference):
-    """The short form of an action.
-
-    Attributes:
-        blueprint: The identifier of the blueprint.
-        encrypted_properties: Which inputs are encrypted.
-        deleted: Whether the action is gone by now.
-    """
+    """The short form of an action, and which of its inputs are encrypted."""
 
     blueprint: str | None = text("blueprint")
     encrypted_properties: tuple[str, ...] | None = texts("encryptedProperties")
-
-
-class _Action(Reference):
-    """What the two long forms of an action share."""
-
-    id: str | None = text("id")
-    description: str | None = text("description")
-    invocation_method: WebhookInvocationMethod | None = part(
-        "invocationMethod", WebhookInvocationMethod
-    )
-    created_at: datetime | None = time("createdAt")
-    created_by: str | None = text("createdBy")
-    updated_at: datetime | None = time("updatedAt")
-    updated_by: str | None = text("updatedBy")
-
-
-class InvokedAction(_Action):
-    """The action of an envelope; newer ones hold the method and the trigger only.
-
-    Attributes:
-        trigger: ``CREATE``, ``DAY-2``, ``DELETE`` and others.
-        user_inputs: The form, as a JSON schema.
-    """
-
-    trigger: str | None = text("trigger")
-    blueprint: str | None = text("blueprint")
-    user_inputs: dict[str, Any] | None = mapping("userInputs")
-
-
-class ActionTrigger(Model, shown="type operation"):
-    """What sets an action off, as its author configured it.
-
-    Attributes:
-        type: ``self-service``, ``automation`` and others.
-        operation: ``CREATE``, ``DAY-2`` or ``DELETE``.
-        user_inputs: The form, as a JSON schema.
-    """
-
-    type: str | None = text("type")
-    operation: str | None = text("operation")
-    blueprint_identifier: str | None = text("blueprintIdentifier")
-    user_inputs: dict[str, Any] | None = mapping("userInputs")
-
-
-class ActionDefinition(_Action):
-    """The action of a run event, as its author configured it.
-
-    Attributes:
-        required_approval: Whether somebody must approve a run, or the rule for it.
-    """
-
-    trigger: ActionTrigger | None = part("trigger", ActionTrigger)
-    required_approval: Any = anything("requiredApproval")
-
-
-class EventContext(Model, shown="blueprint_identifier entity_identifier"):
-    """What an event is about.
-
-    Attributes:
-        action: The action, if the event is about a run.
-        affected_entities: The changes that the run made, any JSON.
-    """
-
-    blueprint_identifier: str | None = text("blueprintIdentifier")
-    entity_identifier: str | None = text("entityIdentifier")
-    property_identifier: str | None = text("propertyIdentifier")
-    action: ActionDefinition | None = part("action", ActionDefinition)
-    affected_entities: Any = anything("affectedEntities")
 
 
 class Resource(Model, shown="id identifier"):
@@ -239,11 +152,71 @@ class Resource(Model, shown="id identifier"):
     updated_by: str | None = text("updatedBy")
 
 
+class _Action(Reference, Resource):
+    """What the two long forms of an action share."""
+
+    description: str | None = text("description")
+    invocation_method: WebhookInvocationMethod | None = part(
+        "invocationMethod", WebhookInvocationMethod
+    )
+
+
+class InvokedAction(_Action):
+    """The action of an envelope; newer ones hold the method and the trigger only.
+
+    Attributes:
+        trigger: ``CREATE``, ``DAY-2``, ``DELETE`` and others.
+        user_inputs: The form, as a JSON schema.
+    """
+
+    trigger: str | None = text("trigger")
+    blueprint: str | None = text("blueprint")
+    user_inputs: dict[str, Any] | None = value("userInputs", dict)
+
+
+class ActionTrigger(Model, shown="type operation"):
+    """What sets an action off, as its author configured it.
+
+    Attributes:
+        type: ``self-service``, ``automation`` and others.
+        user_inputs: The form, as a JSON schema.
+    """
+
+    type: str | None = text("type")
+    operation: str | None = text("operation")
+    blueprint_identifier: str | None = text("blueprintIdentifier")
+    user_inputs: dict[str, Any] | None = value("userInputs", dict)
+
+
+class ActionDefinition(_Action):
+    """The action of a run event, as its author configured it.
+
+    Attributes:
+        required_approval: Whether somebody must approve a run, or the rule for it.
+    """
+
+    trigger: ActionTrigger | None = part("trigger", ActionTrigger)
+    required_approval: Any = value("requiredApproval")
+
+
+class EventContext(Model, shown="blueprint_identifier entity_identifier"):
+    """What an event is about.
+
+    Attributes:
+        affected_entities: The changes that the run made, any JSON.
+    """
+
+    blueprint_identifier: str | None = text("blueprintIdentifier")
+    entity_identifier: str | None = text("entityIdentifier")
+    property_identifier: str | None = text("propertyIdentifier")
+    action: ActionDefinition | None = part("action", ActionDefinition)
+    affected_entities: Any = value("affectedEntities")
+
+
 class Entity(Resource, shown="blueprint identifier"):
     """An entity of the catalog.
 
     Attributes:
-        blueprint: The identifier of its blueprint.
         team: The names of the teams that own it; a single one may come as text.
     """
 
@@ -251,8 +224,8 @@ class Entity(Resource, shown="blueprint identifier"):
     icon: str | None = text("icon")
     blueprint: str | None = text("blueprint")
     team: tuple[str, ...] | None = texts("team", or_one=True)
-    properties: dict[str, Any] | None = mapping("properties")
-    relations: dict[str, Any] | None = mapping("relations")
+    properties: dict[str, Any] | None = value("properties", dict)
+    relations: dict[str, Any] | None = value("relations", dict)
 
 
 class Run(Resource, shown="id status"):
@@ -268,7 +241,6 @@ class Run(Resource, shown="id status"):
         impersonated_by: Who ran it in the name of somebody else, any JSON.
         payload: The call that the run made, filled in.
         response: What the backend answered, any JSON.
-        approval: Who approved or declined, any JSON.
     """
 
     status: str | None = text("status")
@@ -276,27 +248,24 @@ class Run(Resource, shown="id status"):
     action: ActionReference | None = part("action", ActionReference, bare=True)
     blueprint: Reference | None = part("blueprint", Reference, bare=True)
     entity: Reference | None = part("entity", Reference, bare=True)
-    source: str | dict[str, Any] | None = either("source", str, dict)
+    source: str | dict[str, Any] | None = value("source", str, dict)
     link: tuple[str, ...] | None = texts("link", or_one=True)
-    properties: dict[str, Any] | None = mapping("properties")
+    properties: dict[str, Any] | None = value("properties", dict)
     payload: WebhookInvocationMethod | None = part("payload", WebhookInvocationMethod)
-    required_approval: Any = anything("requiredApproval")
-    response: Any = anything("response")
-    approval: Any = anything("approval")
+    required_approval: Any = value("requiredApproval")
+    response: Any = value("response")
+    approval: Any = value("approval")
     ended_at: datetime | None = time("endedAt")
     summary: str | None = text("summary")
-    raw_properties: dict[str, Any] | None = mapping("rawProperties")
-    impersonated_by: Any = anything("impersonatedBy")
+    raw_properties: dict[str, Any] | None = value("rawProperties", dict)
+    impersonated_by: Any = value("impersonatedBy")
 
 
 class PortContext(Model, shown="run_id blueprint"):
     """The object ``port_context``, which most authors put into a body of their own.
 
     Attributes:
-        blueprint: The identifier of the blueprint.
         entity: The entity; one that came as text has an identifier alone.
-        trigger: Who ran it, and when.
-        operation: ``CREATE``, ``DAY-2`` or ``DELETE``.
     """
 
     _run_id: str | None = text("runId")
@@ -314,11 +283,7 @@ class PortContext(Model, shown="run_id blueprint"):
 
 
 class RunReference(Model, shown="id"):
-    """The run that a call belongs to.
-
-    Attributes:
-        id: The id to report back to.
-    """
+    """The run that a call belongs to; its ``id`` is the one to report back to."""
 
     id: str | None = text("id")
 
@@ -328,13 +293,12 @@ class ActionPayload(InputsModel[P]):
 
     Attributes:
         entity: The entity that the action is about; None for one that creates it.
-        action: The action that was run.
         censored_properties: Which of the inputs are encrypted.
     """
 
     entity: Entity | None = part("entity", Entity)
     action: InvokedAction | None = part("action", InvokedAction)
-    _properties: dict[str, Any] | None = mapping("properties")
+    _properties: dict[str, Any] | None = value("properties", dict)
     censored_properties: tuple[str, ...] | None = texts("censoredProperties")
     _inputs_name = "properties"
     _derived = ("properties",)
@@ -344,6 +308,4 @@ class ActionPayload(InputsModel[P]):
     def properties(self) -> P | None:
         """The inputs; None if Port sent none."""
         raw = self._properties
-        if raw is None:
-            return None
-        return self._typed(raw, join(path_of(self), "properties"))
+        return None if raw is None else self._typed(raw, "properties")

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import (
     TYPE_CHECKING,
     Any,
-    ClassVar,
     Literal,
     Protocol,
     Self,
     TypeAlias,
     cast,
+    get_args,
 )
 
+from port_webhook._json import parse
 from port_webhook._run_id import find_run_id
 from port_webhook._tracebacks import boundary
 from port_webhook.models._base import (
-    MUST_BE,
-    M,
-    Model,
-    copy_json,
+    Search,
     find,
-    join,
     load_model,
-    mapping,
     part,
-    parts_of,
-    path_of,
     raw_of,
-    root_of,
     search,
-    split_places,
     text,
-    view,
+    value,
     wrong,
 )
-from port_webhook.models._foreign import read_inputs
 from port_webhook.models._generic import InputsModel, P
 from port_webhook.models._parts import (
     ActionPayload,
@@ -50,8 +42,7 @@ from port_webhook.models._parts import (
     Trigger,
     WebhookInvocationMethod,
 )
-
-_NODE_RUN_PREFIX = "wfnr_"
+from port_webhook.models._recognition import NODE_RUN_PREFIX, shape_of
 
 Change: TypeAlias = Literal["created", "updated", "deleted", "expired"]
 
@@ -122,40 +113,34 @@ class Invocation(Protocol):
     def after(self) -> Entity | Run | Resource | None:
         """The resource after a change."""
 
-    def validate(self) -> None:
-        """Check every field at once."""
 
-    def to_dict(self) -> Any:
-        """Return a copy of what came."""
+_INPUTS = Search(
+    "inputs properties payload.properties payload.payload.properties "
+    "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
+)
 
 
-# Where the accessors of objects look. In an old document the whole envelope stands
-# in ``payload``.
-_OBJECTS = {
-    name: split_places(places)
-    for name, places in {
-        "entity": "entity payload.entity port_context.entity payload.payload.entity",
-        "inputs": (
-            "inputs properties payload.properties payload.payload.properties "
-            "context.nodeConfig.body.inputs context.nodeConfig.body.properties"
-        ),
-        "before": "diff.before event.diff.before",
-        "after": "diff.after event.diff.after",
-        "port_context": "port_context",
-    }.items()
-}
+def _resource_of(document: dict[str, Any]) -> type[Resource]:
+    """Return the class of both sides of the change that *document* is, or holds."""
+    has_diff = isinstance(document.get("diff"), dict)
+    event: Any = document if has_diff else document["event"]
+    kind = event.get("resourceType")
+    return _RESOURCES.get(kind, Resource) if isinstance(kind, str) else Resource
+
+
+def _entity_of(document: dict[str, Any]) -> type[Entity] | None:
+    return Entity if document.get("resourceType") == "entity" else None
 
 
 class Message(InputsModel[P]):
     """Base class of the messages, which share the accessors; see `Invocation`.
 
     The accessors look at the document, not at fields, so that they work on a body
-    that an author templated, too. Each looks in several places, in order.
+    that an author templated, too. Each looks in several places, in order. In an old
+    document the whole envelope stands in ``payload``.
     """
 
-    _derived: ClassVar[tuple[str, ...]] = ("entity", "inputs", "before", "after")
-    # In a body of an author's own, a value of another type is not Port's.
-    _is_authored: ClassVar[bool] = False
+    _derived = ("inputs",)
 
     action_identifier: str | None = search("action payload.action")
     operation: str | None = search(
@@ -175,12 +160,21 @@ class Message(InputsModel[P]):
         "event.context.entityIdentifier diff.after.entity event.diff.after.entity "
         "port_context.entity payload.context.entity payload.payload.entity"
     )
+    entity: Entity | None = search(
+        "entity payload.entity port_context.entity payload.payload.entity", Entity
+    )
     user_email: str | None = search(
         "trigger.by.user.email port_context.trigger.by.user.email "
         "payload.trigger.by.user.email"
     )
     organization_id: str | None = search(
         "trigger.by.orgId port_context.trigger.by.orgId payload.trigger.by.orgId"
+    )
+    before: Entity | Run | Resource | None = search(
+        "diff.before event.diff.before", _resource_of
+    )
+    after: Entity | Run | Resource | None = search(
+        "diff.after event.diff.after", _resource_of
     )
 
     @property
@@ -191,49 +185,10 @@ class Message(InputsModel[P]):
 
     @property
     @boundary
-    def entity(self) -> Entity | None:
-        """The entity that the action is about, if the whole of it came."""
-        return self._part("entity", Entity)
-
-    @property
-    @boundary
     def inputs(self) -> P | None:
         """The inputs of the action; None if it has none."""
-        raw, path = find(self, _OBJECTS["inputs"], dict, empty=True)
+        raw, path = find(self, _INPUTS.places, dict)
         return None if raw is None else self._typed(raw, path)
-
-    @property
-    @boundary
-    def before(self) -> Entity | Run | Resource | None:
-        """The resource before the change; None if it did not exist, or did not come.
-
-        It is an `Entity` or a `Run` by ``resourceType``, else a `Resource`.
-        """
-        return self._side("before")
-
-    @property
-    @boundary
-    def after(self) -> Entity | Run | Resource | None:
-        """The resource after the change; None if it is gone, or did not come."""
-        return self._side("after")
-
-    def _side(self, side: str) -> Entity | Run | Resource | None:
-        raw = raw_of(self)
-        holder: Any = raw if raw.__class__ is dict and "diff" in raw else None
-        if raw.__class__ is dict and holder is None:
-            holder = raw.get("event")
-        kind: Any = holder.get("resourceType") if holder.__class__ is dict else None
-        model = _RESOURCES.get(kind, Resource) if isinstance(kind, str) else Resource
-        return self._part(side, model, empty=True)
-
-    def _part(self, name: str, model: type[M], *, empty: bool = False) -> M | None:
-        """Return the *model* at the first place of *name*, made once."""
-        parts, key = parts_of(self), f"@{name}"
-        if key not in parts:
-            raw, path = find(self, _OBJECTS[name], dict, empty=empty)
-            made = None if raw is None else view(model, raw, path, root_of(self))
-            parts.setdefault(key, made)
-        return cast("M | None", parts[key])
 
 
 class ActionInvocation(Message[P], shown="action run_id"):
@@ -245,9 +200,6 @@ class ActionInvocation(Message[P], shown="action run_id"):
         action: The identifier of the action.
         resource_type: ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who ran it, and when.
-        context: The entity, the blueprint and the run.
-        payload: The entity, the action and the inputs.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -259,7 +211,7 @@ class ActionInvocation(Message[P], shown="action run_id"):
     trigger: Trigger = part("trigger", Trigger, required=True)
     context: RunContext = part("context", RunContext, required=True)
     payload: ActionPayload[P] = part("payload", ActionPayload, required=True)
-    headers: dict[str, Any] | None = mapping("headers")
+    headers: dict[str, Any] | None = value("headers", dict)
 
     @property
     @boundary
@@ -273,34 +225,22 @@ class ActionInvocation(Message[P], shown="action run_id"):
         """The inputs: ``payload.properties``, or empty ones if Port sent none."""
         found = self.payload.properties
         if found is None:
-            found = self._typed({}, join(path_of(self), "payload.properties"))
+            found = self._typed({}, "payload.properties")
         return found
 
 
 class _Change(Message[dict[str, Any]], shown="resource_type action"):
-    """What the two messages about a change share."""
+    """What the two messages about a change share; they have no inputs."""
 
     action: str | None = text("action")
     resource_type: str | None = text("resourceType")
     trigger: Trigger | None = part("trigger", Trigger)
-    diff: dict[str, Any] | None = mapping("diff")
-
+    diff: dict[str, Any] | None = value("diff", dict)
     action_identifier: str | None = search(
         "context.action diff.after.action diff.before.action"
     )
-
-    @property
-    @boundary
-    def entity(self) -> Entity | None:
-        """The entity after the change, or before it if it is gone."""
-        sides = (self.after, self.before)
-        return next((side for side in sides if isinstance(side, Entity)), None)
-
-    @property
-    @boundary
-    def inputs(self) -> dict[str, Any] | None:
-        """None: a change has no inputs. Those of a run are in its ``properties``."""
-        return None
+    # Of a run, it is a reference in `Run.entity`.
+    entity: Entity | None = search("diff.after diff.before", _entity_of)
 
     @property
     @boundary
@@ -326,8 +266,6 @@ class CatalogEvent(_Change):
         id: The id of the event, if it is about a run.
         action: ``CREATE``, ``UPDATE``, ``DELETE`` and others; see ``change``.
         resource_type: ``entity``, ``run`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; see ``before`` and ``after``.
     """
 
@@ -350,10 +288,7 @@ class ChangelogMessage(_Change):
     Attributes:
         action: As in a `CatalogEvent`, or ``TIMER_EXPIRED``, or the identifier of
             the action of a run; see ``change``.
-        resource_type: ``entity``, ``run`` and others.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        trigger: Who made the change, and when.
-        context: What changed.
         diff: Both sides as they came; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
     """
@@ -372,16 +307,13 @@ class TriggerData(Message[P], shown="run_id"):
     an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        trigger: Who ran it, and when.
         event: What set an automation off; None for a self-service action.
-        action: The action, and which of its inputs are encrypted.
-        run: The run to report back to.
     """
 
-    _own_inputs: dict[str, Any] | None = mapping("inputs")
+    _own_inputs: dict[str, Any] | None = value("inputs", dict)
     trigger: Trigger | None = part("trigger", Trigger)
     event: CatalogEvent | None = part("event", CatalogEvent)
-    _own_entity: Entity | None = part("entity", Entity, or_empty=True)
+    _own_entity: dict[str, Any] | None = value("entity", dict)
     action: ActionReference | None = part("action", ActionReference)
     run: RunReference | None = part("run", RunReference)
 
@@ -394,7 +326,8 @@ class CustomPayload(Message[P]):
     """
 
     _is_authored = True
-    _derived = ("entity", "inputs", "before", "after", "port_context")
+
+    port_context: PortContext | None = search("port_context", PortContext)
 
     if TYPE_CHECKING:
 
@@ -403,38 +336,16 @@ class CustomPayload(Message[P]):
             """Build the model from any JSON value, which is copied."""
             ...
 
-    @classmethod
-    def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        return cls._with_inputs(view(cls, raw, path, root))
-
     @property
     @boundary
     def body(self) -> Any:
         """What came: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
 
-    @property
-    @boundary
-    def port_context(self) -> PortContext | None:
-        """The object ``port_context`` at the top of the body, if there is one."""
-        return self._part("port_context", PortContext, empty=True)
-
-    @property
-    @boundary
-    def extra(self) -> dict[str, Any]:
-        """The fields that this model does not know; none if it is not an object."""
-        return super().extra if isinstance(raw_of(self), dict) else {}
-
     @boundary
     def to_dict(self) -> Any:
         """Return a copy of what came, which need not be an object."""
-        return copy_json(raw_of(self))
-
-    @boundary
-    def __repr__(self) -> str:
-        raw: Any = raw_of(self)
-        size = f" of {len(raw)}" if raw.__class__ in (dict, list) else ""
-        return f"<{type(self).__name__} {type(raw).__name__}{size}>"
+        return deepcopy(raw_of(self))
 
 
 class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
@@ -444,7 +355,6 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     Attributes:
         context: Its ``run_id`` starts with ``wfnr_``.
-        payload: The action, and what else came.
         headers: Only on deliveries by Kafka or by the agent.
     """
 
@@ -452,23 +362,16 @@ class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
 
     context: RunContext = part("context", RunContext, required=True)
     payload: ActionPayload[P] | None = part("payload", ActionPayload)
-    headers: dict[str, Any] | None = mapping("headers")
+    headers: dict[str, Any] | None = value("headers", dict)
 
     @classmethod
     def _load(cls, raw: Any, path: str, root: Any) -> Self:
-        model = super(CustomPayload, cls)._load(raw, path, root)
-        run_id = raw["context"].get("runId")
-        if run_id is None:
-            raise wrong(model, "context.runId", "is missing")
-        if run_id.__class__ is not str:
-            raise wrong(model, "context.runId", MUST_BE[str])
-        if not run_id.startswith(_NODE_RUN_PREFIX):
-            problem = f"must start with {_NODE_RUN_PREFIX}"
+        model = super()._load(raw, path, root)
+        run_id = model.context.run_id
+        if run_id is None or not run_id.startswith(NODE_RUN_PREFIX):
+            problem = f"must start with {NODE_RUN_PREFIX}" if run_id else "is missing"
             raise wrong(model, "context.runId", problem)
         return model
-
-    def __repr__(self) -> str:
-        return super(CustomPayload, self).__repr__()
 
 
 AnyInvocation: TypeAlias = (
@@ -480,60 +383,21 @@ AnyInvocation: TypeAlias = (
     | CustomPayload
 )
 
+_SHAPES = {model.__name__: model for model in get_args(AnyInvocation)}
 
-def inputs_as(invocation: Message[Any], argument: Any) -> Any:
-    """Read the inputs of *invocation* as *argument*; where none came, empty ones.
+
+def recognise(raw: Any) -> type[Message[Any]]:
+    """Tell by its structure which message *raw* is."""
+    return cast("type[Message[Any]]", _SHAPES[shape_of(raw)])
+
+
+@boundary
+def load_invocation(data: bytes) -> AnyInvocation:
+    """Load *data* as the message that its structure says it is.
 
     Raises:
-        PayloadError: They do not fit.
-        ConfigurationError: Nothing can be read as *argument*.
+        PayloadError: It is not strict JSON, or lacks a required part of such a message;
+            ``path`` names the field.
     """
-    raw = raw_of(invocation)
-    found = None
-    if not isinstance(invocation, _Change):
-        generic: Any = type(invocation)
-        found = load_model(generic[argument], raw).inputs
-    return read_inputs(argument, {}, "inputs", raw) if found is None else found
-
-
-_ENVELOPE = frozenset(
-    ("action", "resourceType", "status", "trigger", "context", "payload")
-)
-_CHANGE = frozenset(("action", "resourceType", "trigger", "context"))
-_EVENT_CONTEXT = frozenset(("blueprintIdentifier", "entityIdentifier"))
-_OBJECT_NAMES = ("trigger", "context", "payload", "run", "action")
-_TRIGGER_DATA = frozenset(("inputs", "trigger", "event", "action", "run"))
-
-
-def recognise(raw: Any) -> type[Model]:
-    """Tell by its structure which message *raw* is.
-
-    An author may template a body that has Port's names for something else. All the
-    names of a message count only if it has an object where Port always has one; fewer
-    names only if it has more of those objects.
-    """
-    if not isinstance(raw, dict):
-        return CustomPayload
-    document = cast("dict[str, Any]", raw)
-    names = document.keys()
-    objects = {name for name in _OBJECT_NAMES if document.get(name).__class__ is dict}
-    context: dict[str, Any] = document["context"] if "context" in objects else {}
-    found: type[Model] = CustomPayload
-    if names >= _ENVELOPE and objects & {"trigger", "context", "payload"}:
-        found = ActionInvocation
-    elif names >= _CHANGE and "status" in names and objects & {"trigger", "context"}:
-        found = ChangelogMessage
-    elif names >= _CHANGE and (
-        ("diff" in names and objects & {"trigger", "context"})
-        or not context.keys().isdisjoint(_EVENT_CONTEXT)
-    ):
-        found = CatalogEvent
-    elif (names >= _TRIGGER_DATA and objects & {"trigger", "run", "action"}) or (
-        "inputs" in names and objects >= {"trigger", "run"}
-    ):
-        found = TriggerData
-    elif "payload" in objects and isinstance(document["payload"].get("action"), dict):
-        run_id = context.get("runId")
-        if isinstance(run_id, str) and run_id.startswith(_NODE_RUN_PREFIX):
-            found = WorkflowNodeRun
-    return found
+    raw = parse(data)
+    return cast("AnyInvocation", load_model(recognise(raw), raw))

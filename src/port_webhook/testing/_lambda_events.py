@@ -149,7 +149,7 @@ def _read_pairs(headers: object) -> list[tuple[str, str]]:
         given = cast("Mapping[object, object]", headers)
         source = given.items() if isinstance(headers, Mapping) else headers
         pairs = [(n, v) for n, v in cast("Iterable[tuple[object, object]]", source)]
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         pairs = [(None, None)]
     if not all(isinstance(text, str) for pair in pairs for text in pair):
         msg = "headers must be pairs of text, or a mapping"

@@ -150,7 +150,7 @@ class Signer:
             return None
         try:
             now = self._clock()
-        except Exception as error:  # noqa: BLE001  # a user's clock may raise anything
+        except Exception as error:  # a user's clock may raise anything
             msg = f"clock raised {type(error).__name__}"
             raise ConfigurationError(msg)
         return int(raised(read_instant(now, "clock")))
@@ -284,7 +284,7 @@ def _write(document: object) -> bytes:
         return raised(read_body(cast("object", document), sys.maxsize))
     try:
         return _print(document)
-    except Exception:  # noqa: BLE001  # a foreign class may raise anything
+    except Exception:  # a foreign class may raise anything
         raise ConfigurationError(_NOT_JSON)
 
 

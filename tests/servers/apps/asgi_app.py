@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from port_webhook.adapters.asgi import PortWebhookMiddleware
+from port_webhook.adapters.asgi import PortWebhookMiddleware, delivery_of
 
 from .common import VERIFIER, count_call, describe, report
 
@@ -25,7 +25,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"] == "/port":
         count_call()
         message = await receive()
-        delivery = scope["state"]["port_delivery"]
+        delivery = delivery_of(scope)
         described = describe(delivery, body=message["body"], form=None)
         await answer(scope, send, 200, described)
     elif scope["path"] == "/boom":

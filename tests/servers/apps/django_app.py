@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 from port_webhook.adapters.django import webhook
@@ -43,7 +43,7 @@ def port(request: HttpRequest, delivery: Delivery) -> HttpResponseBase:
     count_call()
     body = request.body
     form = {name: str(value) for name, value in request.POST.items()}
-    return respond(request, describe(delivery, body=body, form=form))
+    return JsonResponse(describe(delivery, body=body, form=form))
 
 
 @webhook(VERIFIER)
@@ -53,12 +53,7 @@ def boom(request: HttpRequest, delivery: Delivery) -> HttpResponseBase:
 
 
 def calls(request: HttpRequest) -> HttpResponseBase:
-    return respond(request, report())
-
-
-def respond(request: HttpRequest, content: dict[str, Any]) -> HttpResponseBase:
-    # Neither Django nor waitress leaves out the body of an answer to HEAD.
-    return HttpResponse() if request.method == "HEAD" else JsonResponse(content)
+    return JsonResponse(report())
 
 
 urlpatterns = [path("port", port), path("boom", boom), path("calls", calls)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.core.asgi import get_asgi_application
+from django.http import JsonResponse
 from django.test.utils import override_settings
 from django.urls import path
 
 from port_webhook.adapters.django import webhook
 
 from .common import VERIFIER, count_call, describe
-from .django_app import calls, respond
+from .django_app import calls
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -29,7 +30,7 @@ async def port(request: HttpRequest, delivery: Delivery) -> HttpResponseBase:
     count_call()
     body = request.body
     form = {name: str(value) for name, value in request.POST.items()}
-    return respond(request, describe(delivery, body=body, form=form))
+    return JsonResponse(describe(delivery, body=body, form=form))
 
 
 @webhook(VERIFIER)

@@ -1,4 +1,4 @@
-"""FastAPI: the dependency."""
+"""FastAPI: the decorator, and the dependency."""
 
 # No postponed annotations: FastAPI reads those of the endpoints.
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 
 from port_webhook import Delivery
-from port_webhook.adapters.fastapi import PortWebhook
+from port_webhook.adapters.fastapi import PortWebhook, webhook
 
 from .common import VERIFIER, count_call, describe, report
 
@@ -21,7 +21,8 @@ Verified = Annotated[Delivery, Depends(PortWebhook(VERIFIER))]
 
 
 @app.api_route("/port", methods=METHODS)
-async def port(request: Request, delivery: Verified) -> dict[str, Any]:
+@webhook(VERIFIER)
+async def port(request: Request, delivery: Delivery) -> dict[str, Any]:
     count_call()
     body = await request.body()
     form = {name: str(value) for name, value in (await request.form()).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from port_webhook.adapters.wsgi import PortWebhookMiddleware
+from port_webhook.adapters.wsgi import PortWebhookMiddleware, delivery_of
 
 from .common import VERIFIER, count_call, describe, report
 
@@ -28,7 +28,7 @@ def application(
         raise ValueError
     body = environ["wsgi.input"].read()
     assert environ["CONTENT_LENGTH"] == str(len(body))
-    delivery = environ["port_webhook.delivery"]
+    delivery = delivery_of(environ)
     return respond(environ, start_response, describe(delivery, body=body, form=None))
 
 

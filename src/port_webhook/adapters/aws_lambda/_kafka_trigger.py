@@ -264,7 +264,7 @@ def _open(
             for partition in cast("dict[str, Any]", event)["records"].values()
             for record in partition
         ]
-    except Exception:  # noqa: BLE001  # whatever an event of another shape raises
+    except Exception:  # whatever an event of another shape raises
         _refuse(event)
 
 

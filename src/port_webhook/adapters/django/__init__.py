@@ -11,42 +11,49 @@ The delivery is also ``request.port_delivery``. Without a verifier, the settings
 read: ``PORT_WEBHOOK`` or ``PORT_CLIENT_SECRET``, else the environment. As an app in
 ``INSTALLED_APPS`` this package checks them at start-up.
 
-`PortWebhookAuthentication` is for the REST framework, and loaded when it is first
-asked for (PEP 562).
+`PortWebhookAuthentication` is for the REST framework and `PortWebhookNinjaAuth` for
+Django Ninja; both are loaded when they are first asked for (PEP 562).
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from port_webhook.adapters.django._conf import default_verifier
+from port_webhook.adapters.django._views import PortWebhookMixin, webhook
 from port_webhook.exceptions import ConfigurationError
 
-from ._conf import default_verifier
-from ._views import PortWebhookMixin, webhook
-
 if TYPE_CHECKING:
-    from ._authentication import PortWebhookAuthentication
+    from port_webhook.adapters.django._authentication import PortWebhookAuthentication
+    from port_webhook.adapters.django._ninja import PortWebhookNinjaAuth
 
 __all__ = [
     "PortWebhookAuthentication",
     "PortWebhookMixin",
+    "PortWebhookNinjaAuth",
     "default_verifier",
     "webhook",
 ]
 
+# The module of each name that needs another package, that package, and its project.
+_LAZY = {
+    "PortWebhookAuthentication": (
+        "_authentication",
+        "rest_framework",
+        "djangorestframework",
+    ),
+    "PortWebhookNinjaAuth": ("_ninja", "ninja", "django-ninja"),
+}
+
 
 def __getattr__(name: str) -> object:
-    if name != "PortWebhookAuthentication":
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, package, project = _LAZY[name]
     try:
-        from ._authentication import (
-            PortWebhookAuthentication,
-        )
+        return getattr(import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("rest_framework"):
+        if (error.name or "").partition(".")[0] != package:
             raise
-    else:
-        return PortWebhookAuthentication
-    msg = "PortWebhookAuthentication needs Django REST framework: djangorestframework"
-    raise ConfigurationError(msg)
+    raise ConfigurationError(f"{name} needs {project}, which is not installed")

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 
-from port_webhook.exceptions import ConfigurationError, DeliveryError
-from port_webhook.integration import handle
-
-from ._body import read_body
-from ._views import (
-    existing,
-    new_endpoint,
-    plain,
-    remember,
-)
+from port_webhook._tracebacks import boundary
+from port_webhook.adapters.django._serving import authenticate, new_endpoint
+from port_webhook.exceptions import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rest_framework.request import Request
 
-    from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
+
+__all__ = ["PortSender", "PortWebhookAuthentication"]
 
 
 class PortSender:
@@ -57,45 +50,30 @@ class PortWebhookAuthentication(BaseAuthentication):
 
     verifier: Verifier | Callable[..., Verifier] | None = None
 
+    @boundary
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a verifier with a replay store.
+        """Refuse a verifier with a replay store, and a method that must be awaited.
 
         Raises:
-            ConfigurationError: The verifier has one, or is none.
+            ConfigurationError: The verifier has a store, or is none.
         """
         super().__init_subclass__(**kwargs)
-        if cls.verifier is not None and not callable(cls.verifier):
-            # Refuses what is no verifier either.
-            new_endpoint(cls.verifier, None, synchronous=False)
-            _refuse_store(cls.verifier)
+        new_endpoint(cls.verifier, synchronous=True, claims=False)
 
+    @boundary
     def authenticate(self, request: Request) -> tuple[Any, Any]:
         """Verify *request*; return its user and its delivery.
 
         Raises:
-            APIException: The request is not verified; its status is 401, 400 or 413.
+            APIException: The request is not verified; its status is 400, 401, 405,
+                413 or 415.
             ConfigurationError: The verifier has a replay store.
         """
-        http = plain(request)
-        endpoint = new_endpoint(self.verifier, None, synchronous=False)
-        verifier = endpoint.verifier_for(http)
-        _refuse_store(verifier)
-
-        def run(delivery: Delivery) -> Delivery:
-            remember(http, delivery)
-            return delivery
-
-        outcome = handle(
-            verifier,
-            http.headers,
-            existing=existing(http),
-            read=partial(read_body, http),
-            run=run,
-            status_of=lambda _: None,
-        )
-        if isinstance(outcome, DeliveryError):
-            raise _Refusal(outcome)
-        return PortSender(), outcome
+        endpoint = new_endpoint(self.verifier, synchronous=True, claims=False)
+        try:
+            return PortSender(), authenticate(endpoint, request)
+        except DeliveryError as error:
+            raise _Refusal(error)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge: without one, a 401 would become a 403."""
@@ -104,7 +82,7 @@ class PortWebhookAuthentication(BaseAuthentication):
 
 
 class _Refusal(APIException):
-    """The answer of a `DeliveryError`.
+    """The response of a `DeliveryError`.
 
     Not AuthenticationFailed: its status and challenge depend on which authentication
     class of the view comes first.
@@ -114,12 +92,3 @@ class _Refusal(APIException):
         super().__init__(json.loads(error.http_body), error.code)
         self.status_code = error.http_status
         self.auth_header = error.http_headers.get("WWW-Authenticate")
-
-
-def _refuse_store(verifier: Verifier) -> None:
-    if verifier.has_replay_store:
-        msg = (
-            "An authentication class is done before the view runs, so that it cannot "
-            "tell how that ends: with a replay store, use PortWebhookMixin"
-        )
-        raise ConfigurationError(msg)

@@ -1,17 +1,21 @@
-"""FastAPI: `PortWebhook` is a dependency that gives an endpoint the `Delivery`.
+"""FastAPI: ``@webhook`` gives an endpoint the verified `Delivery`.
 
 ::
 
     @app.post("/port")
-    def create_vm(delivery: Annotated[Delivery, Depends(PortWebhook(verifier))]): ...
+    @webhook(verifier)
+    def create_vm(delivery: Delivery, vms: Annotated[VmService, Depends(vms)]): ...
 
-FastAPI reads a body that an endpoint declares before it calls any dependency. An
-endpoint that declares one, or a form, belongs on a router whose `webhook_route`
-verifies before FastAPI parses. The delivery is also ``request.state.port_delivery``.
+`PortWebhook` is the same as a dependency. FastAPI reads a body that an endpoint
+declares before it calls any dependency, so an endpoint that declares one, or a form,
+belongs on a router whose `webhook_route` verifies before FastAPI parses. The delivery
+is also ``request.state.port_delivery``.
 """
 
 from __future__ import annotations
 
-from ._dependency import PortWebhook, webhook_route
+from port_webhook.adapters.fastapi._decorator import webhook
+from port_webhook.adapters.fastapi._dependency import PortWebhook
+from port_webhook.adapters.fastapi._route import webhook_route
 
-__all__ = ["PortWebhook", "webhook_route"]
+__all__ = ["PortWebhook", "webhook", "webhook_route"]

@@ -1,15 +1,23 @@
-"""What a verified endpoint looks like in an OpenAPI 3.1 document.
+"""What the documentation of an application says about a verified endpoint.
 
-FastAPI documents what it parses itself. A body that is verified before it is parsed
-is none of that, so its schema and the answers of a verifier are described here.
+FastAPI lets a dependency show a security scheme, but neither a body nor responses, so
+`extend_documentation` adds to the function that documents a route.
 """
 
 from __future__ import annotations
 
-import sys
+from functools import wraps
 from http import HTTPStatus
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any
 
+from fastapi.openapi import utils as openapi_utils
+from fastapi.openapi.models import APIKey
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+from fastapi.security.base import SecurityBase
+
+from port_webhook._signature import SIGNATURE_HEADER
+from port_webhook._verifier import Verifier
+from port_webhook.adapters.fastapi._schema import describe_body
 from port_webhook.exceptions import (
     BodyTooLargeError,
     DeliveryInProgressError,
@@ -17,98 +25,98 @@ from port_webhook.exceptions import (
     ReplayStoreError,
     SignatureMismatchError,
     UnreadableBodyError,
+    UnsupportedMediaError,
 )
-from port_webhook.models._base import Model, fields_of
 
-_TYPES: dict[Any, str] = {str: "string", bool: "boolean", dict: "object", list: "array"}
-_SUFFIX = "-PortWebhook"
-_REFERENCE = "#/components/schemas/"
-_ANSWERS = (
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fastapi.dependencies.models import Dependant
+
+__all__ = ["Scheme", "extend_documentation"]
+
+# RFC 9110, section 9.3: content means nothing in the others.
+_METHODS_WITH_BODY = {"post", "put", "patch", "delete"}
+_ERRORS = (
     UnreadableBodyError,
     SignatureMismatchError,
     BodyTooLargeError,
+    UnsupportedMediaError,
     PayloadError,
 )
-_REPLAY_ANSWERS = (DeliveryInProgressError, ReplayStoreError)
+_REPLAY_ERRORS = (DeliveryInProgressError, ReplayStoreError)
+_SCHEMA = {
+    "type": "object",
+    "properties": {"detail": {"type": "string"}},
+    "required": ["detail"],
+}
 
 
-def describe_answers(key: str, *, replay: bool) -> dict[str, Any]:
-    """Return the Responses Object of a verified endpoint.
+class Scheme(SecurityBase):
+    """How the documentation shows a verified endpoint; to a request it does nothing."""
 
-    Args:
-        key: The one key of an error's JSON body.
-        replay: Whether there is a replay store.
+    def __init__(self, verifier: object, payload_model: Any = None) -> None:
+        self.model: SecurityBaseModel = APIKey.model_validate(
+            {
+                "in": "header",
+                "name": SIGNATURE_HEADER,
+                "description": "Port signs each delivery; port-webhook verifies it.",
+            }
+        )
+        self.scheme_name = "PortWebhook"
+        self.replay: bool = isinstance(verifier, Verifier) and verifier.has_replay_store
+        self.payload_model = payload_model
+
+    async def __call__(self) -> None:
+        """Do nothing: the route has verified the request."""
+
+
+def extend_documentation(utils: Any) -> None:
+    """Put the extension in place, unless a FastAPI to come has other names.
+
+    Then routes are verified all the same, and show the security scheme alone.
     """
-    schema = {
-        "type": "object",
-        "properties": {key: {"type": "string"}},
-        "required": [key],
-    }
-    errors = (*_ANSWERS, *(_REPLAY_ANSWERS if replay else ()))
+    get_path = getattr(utils, "get_openapi_path", None)
+    if get_path is not None:
+        utils.get_openapi_path = _documenting(get_path)
+
+
+def _documenting(get_path: Callable[..., Any]) -> Callable[..., Any]:
+    """Extend *get_path* for routes that have a `Scheme`; what they say stays."""
+
+    @wraps(get_path)
+    def get_openapi_path(*, route: Any, **options: Any) -> Any:
+        operations, schemes, definitions = get_path(route=route, **options)
+        for scheme in _find_schemes(route.dependant):
+            body, schemas = describe_body(scheme.payload_model)
+            definitions.update(schemas)
+            for method, operation in operations.items():
+                if method in _METHODS_WITH_BODY:
+                    operation.setdefault("requestBody", body)
+                for status, response in _responses(replay=scheme.replay).items():
+                    operation["responses"].setdefault(status, response)
+        return operations, schemes, definitions
+
+    return get_openapi_path
+
+
+def _find_schemes(dependant: Dependant) -> Iterator[Scheme]:
+    if isinstance(dependant.call, Scheme):
+        yield dependant.call
+    for dependency in dependant.dependencies:
+        yield from _find_schemes(dependency)
+
+
+def _responses(*, replay: bool) -> dict[str, Any]:
+    """Return the Responses Object of a verified endpoint."""
+    errors = (*_ERRORS, *(_REPLAY_ERRORS if replay else ()))
     return {
         str(error.http_status): {
             "description": HTTPStatus(error.http_status).phrase,
-            "content": {"application/json": {"schema": schema}},
+            "content": {"application/json": {"schema": _SCHEMA}},
         }
         for error in errors
     }
 
 
-def describe_body(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the Request Body Object of *model*, and the schemas that it refers to.
-
-    Args:
-        model: What `Delivery.parse` takes, or None for any JSON. One that has no
-            schema is described as any JSON too.
-    """
-    schema: dict[str, Any] = {}
-    definitions: dict[str, Any] = {}
-    origin = get_origin(model) or model
-    if isinstance(origin, type) and issubclass(origin, Model):
-        schema = _describe_model(origin)
-    elif model is not None:
-        try:
-            schema, definitions = _describe_foreign(model)
-        except Exception:  # noqa: BLE001  # documentation must not stop a service
-            schema = {}
-    content = {"application/json": {"schema": schema}}
-    return {"required": True, "content": content}, definitions
-
-
-def _describe_model(model: type[Model]) -> dict[str, Any]:
-    """Describe one of our models, which may hold more fields than it names."""
-    fields = [field for field in fields_of(model).values() if field.key]
-    if not fields:
-        return {}
-    return {
-        "title": model.__name__,
-        "type": "object",
-        "properties": {field.key: _describe_field(field.kind) for field in fields},
-        "required": [field.key for field in fields if field.required],
-    }
-
-
-def _describe_field(kind: type | None) -> dict[str, Any]:
-    if kind is not None and issubclass(kind, Model):
-        return _describe_model(kind)
-    return {"type": _TYPES[kind]} if kind in _TYPES else {}
-
-
-def _describe_foreign(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ask the library of *model*; its names get a suffix, to be FastAPI's no more."""
-    template = f"{_REFERENCE}{{}}{_SUFFIX}"
-    struct = getattr(sys.modules.get("msgspec"), "Struct", None)
-    if struct is not None and issubclass(get_origin(model) or model, struct):
-        from msgspec.json import schema_components
-
-        (schema,), definitions = schema_components(
-            [model], ref_template=template.format("{name}")
-        )
-    else:
-        from pydantic import TypeAdapter
-
-        schema = TypeAdapter[Any](model).json_schema(
-            ref_template=template.format("{model}")
-        )
-        definitions = schema.pop("$defs", {})
-    return schema, {f"{name}{_SUFFIX}": each for name, each in definitions.items()}
+extend_documentation(openapi_utils)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from hosts import COUNT, GUARDS, MOUNT, OPEN, OWN, VERIFIER, VIEW, ran, settle_django
-
 from port_webhook.adapters.wsgi import PortWebhookMiddleware
+
+from .common import COUNT, GUARDS, MOUNT, OPEN, OWN, VERIFIER, VIEW, ran, settle_django
 
 
 def flask() -> Any:

@@ -7,7 +7,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from hosts import (
+from port_webhook.adapters.asgi import PortWebhookMiddleware
+
+from .common import (
     COUNT,
     GUARDS,
     MOUNT,
@@ -19,8 +21,6 @@ from hosts import (
     ran,
     settle_django,
 )
-
-from port_webhook.adapters.asgi import PortWebhookMiddleware
 
 
 async def count() -> str:
@@ -149,7 +149,7 @@ BUILDERS = {
     each.__name__: each
     for each in (starlette, fastapi, quart, litestar, sanic, falcon, blacksheep, django)
 }
-_living = set()
+_living: set[asyncio.Task[None]] = set()
 
 
 @cache
@@ -160,7 +160,7 @@ def build(framework: str, own: str, guard: str) -> Any:
 
 
 @cache
-def started(app: Any) -> asyncio.Future:
+def started(app: Any) -> asyncio.Future[Any]:
     """Start *app* as a server does, and leave it running."""
     done = asyncio.get_running_loop().create_future()
     messages = [{"type": "lifespan.startup"}]

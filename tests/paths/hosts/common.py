@@ -6,6 +6,8 @@ longer than all its requests. The headers of a request choose.
 
 from __future__ import annotations
 
+from typing import Any
+
 from port_webhook import Verifier
 
 VIEW = "/disk"  # of its letters, i, s and k have cases beyond ASCII
@@ -14,7 +16,7 @@ ROOT = "/app"
 OWN = "/own"
 MOUNT = "/mnt"
 VERIFIER = Verifier("the-client-secret-of-the-paths-under-test")
-GUARDS = {
+GUARDS: dict[str, Any] = {
     "none": None,
     "paths": {"paths": [VIEW]},
     "exclude": {"exclude": [OPEN, ROOT + OPEN]},
@@ -36,7 +38,9 @@ def settle_django(own: str) -> None:
         import django
 
         settings.configure(
-            ALLOWED_HOSTS=["*"], ROOT_URLCONF="django_urls", SECRET_KEY="not-a-secret"
+            ALLOWED_HOSTS=["*"],
+            ROOT_URLCONF="hosts.django_urls",
+            SECRET_KEY="not-a-secret",
         )
         django.setup()
     settings.FORCE_SCRIPT_NAME = own or None

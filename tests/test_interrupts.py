@@ -14,10 +14,10 @@ import pytest
 from port_webhook.adapters import asgi, aws_lambda, wsgi
 from port_webhook.adapters import flask as flask_adapter
 
-from ..injection import SoftTimeLimit, Stop
-from ..leaks import NOW, PAYLOAD
-from ..test_boundary import LOOP, message, search_for_leaks
-from ..test_leaks import VALID, build
+from .injection import SoftTimeLimit, Stop
+from .leaks import NOW, PAYLOAD
+from .test_boundary import LOOP, message, search_for_leaks
+from .test_leaks import VALID, build
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited:RuntimeWarning"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
-from hosts import MOUNT, OPEN, VIEW, ran
+
+from .common import MOUNT, OPEN, VIEW, ran
 
 
 @csrf_exempt

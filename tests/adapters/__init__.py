@@ -1,0 +1,1 @@
+"""The adapters: modules for each framework's traps, split by subject."""

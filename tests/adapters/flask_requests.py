@@ -1,0 +1,65 @@
+"""Requests to a Flask application, signed as Port does."""
+
+from __future__ import annotations
+
+import io
+
+from port_webhook import Verifier, sign
+
+SECRET = "the-client-secret"
+OTHER = "the-client-secret-of-another-organisation"
+NOW = 1_700_000_000
+BODY = b'{"context":{"runId":"r_1"}}'
+FORM = b"payload=a+b&other=c"
+FORM_TYPE = "application/x-www-form-urlencoded"
+MULTIPART = (
+    b'--q\r\nContent-Disposition: form-data; name="payload"\r\n\r\na b\r\n'
+    b'--q\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n!\r\n'
+    b"--q--\r\n"
+)
+MULTIPART_TYPE = "multipart/form-data; boundary=q"
+
+
+class Views:
+    """A view that keeps the deliveries with which it was called."""
+
+    def __init__(self):
+        self.deliveries = []
+
+    def __call__(self, delivery, **_):
+        self.deliveries.append(delivery)
+        return {"run": delivery.run_id}
+
+
+def make(**options):
+    return Verifier(SECRET, **{"clock": lambda: NOW, **options})
+
+
+def signed(body=BODY):
+    return sign(body, SECRET, timestamp=NOW)
+
+
+def post(client, body=BODY, *, headers=None, path="/port", **options):
+    """Send *body*, signed unless *headers* are given."""
+    headers = signed(body) if headers is None else headers
+    return client.post(path, data=body, headers=headers, **options)
+
+
+def chunked(body):
+    """Return what a server with support for chunked bodies puts into the environ."""
+    return {
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "CONTENT_LENGTH": "",
+        "HTTP_TRANSFER_ENCODING": "chunked",
+    }
+
+
+def post_chunked(
+    client, body, *, to_sign=None, environ=None, content_type="", headers=None
+):
+    signed_body = body if to_sign is None else to_sign
+    # The test client would make up a body, and its length, for a content type.
+    environ = {"CONTENT_TYPE": content_type, **chunked(body), **(environ or {})}
+    headers = signed(signed_body) if headers is None else headers
+    return client.post("/port", headers=headers, environ_overrides=environ)

@@ -1,0 +1,1 @@
+"""The Lambda adapter's own traps, by subject."""

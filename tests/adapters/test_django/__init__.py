@@ -1,0 +1,1 @@
+"""The Django adapter, through Django's own handlers for WSGI and ASGI."""

@@ -1,0 +1,28 @@
+"""The fixtures of these tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from .server import App, Client, Store
+
+
+@pytest.fixture
+def client(secret, now):
+    return Client(secret, now)
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def guarded(make_verifier, store):
+    """A verifier with a replay store."""
+    return make_verifier(replay_store=store)
+
+
+@pytest.fixture
+def app():
+    return App()

@@ -1,0 +1,1 @@
+"""What the HTTP adapters share: a module for each subject."""

@@ -1,0 +1,1 @@
+"""Applications under test; see `test_real_servers.py`."""
