@@ -26,7 +26,9 @@ class Vm(BaseModel):
 async def create_vm(vm: Vm, run: AsyncRun) -> str:
     log.info("creating a machine with %d CPUs", vm.cpu)
     entity = {"identifier": f"vm-{run.run_id}", "properties": {"cpu": vm.cpu}}
-    return str((await port.upsert_entity("vm", entity, run_id=run.run_id))["identifier"])
+    return str(
+        (await port.upsert_entity("vm", entity, run_id=run.run_id))["identifier"]
+    )
 
 
 @handlers.on(action="grow_vm", inputs=Vm)

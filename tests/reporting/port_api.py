@@ -16,11 +16,14 @@ import time
 from collections import deque
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CLIENT_ID = "ID-marker-31f0"
-CLIENT_SECRET = "SECRET-marker-8c2d"  # noqa: S105  # made up
+CLIENT_SECRET = "SECRET-marker-8c2d"
 LIFETIME = 10_800
 
 RUN_KEYS = {"status", "statusLabel", "link", "summary", "externalRunId"}
@@ -50,8 +53,12 @@ class PortApi:
     """
 
     def __init__(
-        self, clock=time.time, *, client_id=CLIENT_ID, client_secret=CLIENT_SECRET
-    ):
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        client_id: str = CLIENT_ID,
+        client_secret: str = CLIENT_SECRET,
+    ) -> None:
         self.clock = clock
         self.credentials = {"clientId": client_id, "clientSecret": client_secret}
         self.runs: dict[str, dict[str, Any]] = {}
@@ -77,14 +84,20 @@ class PortApi:
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
-    def close(self):
+    def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
 
     # What a test sets up and asks
 
-    def add_run(self, run_id="r_1", *, synchronized=False, status="IN_PROGRESS"):
+    def add_run(
+        self,
+        run_id: str = "r_1",
+        *,
+        synchronized: bool = False,
+        status: str = "IN_PROGRESS",
+    ) -> str:
         self.runs[run_id] = {
             "status": status,
             "synchronized": synchronized,
@@ -132,7 +145,7 @@ class PortApi:
                 found = re.fullmatch(pattern, f"{method} {path}")
                 if found:
                     names = [unquote(each) for each in found.groups()]
-                    return route(self, *names, params, body)
+                    return route(self, *names, params=params, body=body)
             raise Refused(404, "not_found", "Route not found")
 
     def give_token(self, body):
@@ -240,7 +253,7 @@ class PortApi:
             raise Refused(422, "run_already_ended", "The run has a terminal status")
 
 
-ROUTES = [
+ROUTES: list[tuple[str, Callable[..., tuple[int, dict[str, Any]]]]] = [
     (r"PATCH /v1/actions/runs/([^/]+)", PortApi.change_run),
     (r"POST /v1/actions/runs/([^/]+)/logs", PortApi.add_log),
     (r"PATCH /v1/actions/runs/([^/]+)/approval", PortApi.approve),
@@ -253,7 +266,7 @@ ROUTES = [
 
 def allow(found, known):
     if unknown := found.keys() - known:
-        raise Refused(422, "invalid_request", f"must NOT have {sorted(unknown)[0]}")
+        raise Refused(422, "invalid_request", f"must NOT have {min(unknown)}")
 
 
 def need(body, required, optional=frozenset()):
@@ -283,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.owner.lock:
             self.owner.connections += 1
 
-    def do_POST(self):  # noqa: N802  # as the base class calls it
+    def do_POST(self):
         self.answer()
 
     do_PATCH = do_PUT = do_GET = do_DELETE = do_POST  # noqa: N815  # the same

@@ -44,7 +44,9 @@ def test_a_definition_is_printed_as_port_takes_it():
             "url": "https://api.port.io/v1/actions/slack_notify/runs?run_as=user@example.com",
             "synchronized": True,
             "method": "POST",
-            "body": {"properties": {"message": "{{ .event.diff.after.title }} fails: ü"}},
+            "body": {
+                "properties": {"message": "{{ .event.diff.after.title }} fails: ü"}
+            },
         },
         "publish": True,
     }

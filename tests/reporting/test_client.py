@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from datetime import datetime, timezone
 
 import httpx2
 import pytest
@@ -174,7 +174,9 @@ def test_an_answer_without_a_token_is_an_error(kind, clock, answer):
         kind.do(client.run_action("a"))
 
 
-@pytest.mark.parametrize("answer", [b'{"accessToken": "t"}', b'{"accessToken": "t", "expiresIn": "x"}'])
+@pytest.mark.parametrize(
+    "answer", [b'{"accessToken": "t"}', b'{"accessToken": "t", "expiresIn": "x"}']
+)
 def test_a_token_without_a_time_is_used_until_it_is_refused(kind, clock, answer):
     done = (202, b"{}")
     http = mock(kind, [(200, answer), done, done, (401, b"{}"), (200, answer), done])
@@ -232,7 +234,10 @@ def test_five_hundred_tasks_fetch_one_token(api, clock):
         async with AsyncPortClient(CLIENT_ID, CLIENT_SECRET, **options) as client:
             for expected in (1, 2):
                 await asyncio.gather(*(client.run_action("a") for _ in range(500)))
-                assert (api.count(TOKEN), len(api.started)) == (expected, 500 * expected)
+                assert (api.count(TOKEN), len(api.started)) == (
+                    expected,
+                    500 * expected,
+                )
                 api.expire()
 
     asyncio.run(main())
@@ -338,7 +343,7 @@ def test_any_other_exception_becomes_our_error_without_its_text(kind, clock, err
 
 
 def date(clock, seconds):
-    when = datetime.fromtimestamp(clock.now + seconds, timezone.utc)
+    when = datetime.fromtimestamp(clock.now + seconds, UTC)
     return format_datetime(when, usegmt=True)
 
 
@@ -431,7 +436,7 @@ def test_a_401_without_a_message_names_the_credentials(kind, clock):
 
 def test_a_client_of_the_callers_own_is_used_and_left_open(kind, clock):
     token = (200, b'{"accessToken": "t", "expiresIn": 60}')
-    seen = []
+    seen: list[httpx2.Request] = []
     http = mock(kind, [token, (202, b"{}")], seen)
     http.auth = ("user", "password")
     http.follow_redirects = True
@@ -573,12 +578,11 @@ def test_a_missing_variable_is_named(environment):
 
 
 def test_the_regions_are_the_documented_ones():
-    for options, url in (
-        ({}, "https://api.port.io"),
-        ({"region": "eu"}, "https://api.port.io"),
-        ({"region": "us"}, "https://api.us.port.io"),
-    ):
-        assert PortClient("i", "s", **options)._core.settings.base_url == url
+    hosts = {"eu": "https://api.port.io", "us": "https://api.us.port.io"}
+    for region, url in hosts.items():
+        client = PortClient("i", "s", region=region)  # type: ignore[arg-type]  # both are
+        assert client._core.settings.base_url == url
+    assert PortClient("i", "s")._core.settings.base_url == hosts["eu"]
 
 
 def test_a_coroutine_that_suspends_cannot_be_driven():

@@ -54,7 +54,7 @@ def test_the_log_is_complete_before_the_end_is_told(kind, client, api, logger):
     with pytest.raises(KeyError):
         kind.within(
             client.report(api.add_run(), logger=logger.name),
-            lambda run: [logger.info("last words"), {}["x"]],
+            lambda run: [logger.info("last words"), vars()["x"]],
         )
     assert api.log_of() == ["last words"]
     assert api.requests[-1] == ("PATCH", "/v1/actions/runs/r_1")
@@ -166,9 +166,7 @@ def test_lines_that_were_not_taken_are_counted_and_the_next_are_sent(
     assert [each.port_event for each in records] == ["reporting_failed"]
 
 
-def test_nothing_more_is_sent_where_it_is_of_no_use(
-    kind, client, api, logger, records
-):
+def test_nothing_more_is_sent_where_it_is_of_no_use(kind, client, api, logger, records):
     def work(run):
         handler = run.log_handler()
         logger.addHandler(handler)
@@ -194,7 +192,7 @@ def test_a_report_in_the_log_of_the_library_is_not_sent_again(kind, client, api)
         handler = run.log_handler()
         own.addHandler(handler)
         own.error("of the library")
-        return [run.update(summary="x"), *([own] if own is None else [])]
+        return [run.update(summary="x")]
 
     api.script("PATCH", 404)
     try:
@@ -257,7 +255,10 @@ def run(coroutine):
 
 
 def test_a_thread_that_never_started_need_not_end():
-    pump = ThreadPump(LineBuffer(), None)
+    async def send(lines):
+        raise AssertionError
+
+    pump = ThreadPump(LineBuffer(), send)
     run(pump.stop())
     pump.notify()
     assert threads() == []

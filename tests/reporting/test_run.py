@@ -132,7 +132,9 @@ def test_what_has_no_run_id_is_refused(client, target):
 # By hand
 
 
-@pytest.mark.parametrize(("method", "status"), [("succeed", "SUCCESS"), ("fail", "FAILURE")])
+@pytest.mark.parametrize(
+    ("method", "status"), [("succeed", "SUCCESS"), ("fail", "FAILURE")]
+)
 def test_a_run_that_the_handler_ends_is_told_once(kind, client, api, method, status):
     def work(run):
         return [getattr(run, method)("by hand"), run.fail("again"), run.succeed()]

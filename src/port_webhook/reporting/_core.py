@@ -208,7 +208,7 @@ class Core:
                 auth=None,
                 follow_redirects=False,
             )
-        except Exception as error:  # noqa: BLE001  # of any transport; this library raises its own
+        except Exception as error:  # whatever a transport of the caller's raises
             raise unanswered(error, request)
 
     def _hide(self, text: str) -> str:

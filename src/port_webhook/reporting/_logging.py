@@ -254,7 +254,7 @@ class RunLogHandler(logging.Handler):
         try:
             self._buffer.add(_word(record.levelno), self.format(record))
             self._pump.notify()
-        except Exception:  # noqa: BLE001  # as every handler of the standard library
+        except Exception:  # as every handler of the standard library
             self.handleError(record)
 
 

@@ -116,7 +116,7 @@ def read_settings(options: _Options, default_clock: Callable[[], float]) -> Sett
     region = options.get("region", "eu")
     if region not in _BASE_URLS:
         raise ConfigurationError('region must be "eu" or "us"')
-    attempts = options.get("attempts", 5)
+    attempts: object = options.get("attempts", 5)
     if not isinstance(attempts, int) or attempts < 1:
         raise ConfigurationError("attempts must be a whole number, 1 or more")
     clock = options.get("clock", default_clock)

@@ -192,7 +192,7 @@ class RunState:
         if self._error_text or isinstance(error, PortWebhookError):
             try:
                 text = str(error)
-            except Exception:  # noqa: BLE001  # whatever a user's __str__ raises
+            except Exception:  # whatever a user's __str__ raises
                 text = ""
             summary = f"{summary}: {text}" if text else summary
         return summary[:_MAX_SUMMARY]
