@@ -23,15 +23,12 @@ class Vm(BaseModel):
 
 
 @handlers.on(action="create_vm", inputs=Vm)
-async def create_vm(vm: Vm, run: AsyncRun) -> str:
+async def create_vm(vm: Vm, run: AsyncRun) -> None:
     log.info("creating a machine with %d CPUs", vm.cpu)
     entity = {"identifier": f"vm-{run.run_id}", "properties": {"cpu": vm.cpu}}
-    return str(
-        (await port.upsert_entity("vm", entity, run_id=run.run_id))["identifier"]
-    )
+    await port.upsert_entity("vm", entity, run_id=run.run_id)
 
 
 @handlers.on(action="grow_vm", inputs=Vm)
-async def grow_vm(vm: Vm, run: AsyncRun) -> str:
+async def grow_vm(vm: Vm, run: AsyncRun) -> None:
     await run.fail(f"no host has room for {vm.cpu} CPUs")
-    return ""

@@ -428,6 +428,12 @@ def test_a_redirect_without_a_message_says_what_to_look_at(kind, clock):
         kind.do(client.run_action("a"))
 
 
+def test_an_answer_that_says_nothing_is_named_by_its_status(kind, clock):
+    client = kind.make(clock, http_client=mock(kind, [(500, b"<html>")]))
+    with pytest.raises(ReportingError, match=r"500 to the access token$"):
+        kind.do(client.run_action("a"))
+
+
 def test_a_401_without_a_message_names_the_credentials(kind, clock):
     client = kind.make(clock, http_client=mock(kind, [(401, b"")]))
     with pytest.raises(ReportingError, match="the client secret is not valid"):

@@ -298,6 +298,14 @@ def test_port_sets_the_status_of_a_synchronous_run_itself(kind, client, api, rec
     assert records[0].levelname == "DEBUG"
 
 
+def test_nothing_is_changed_after_the_end(kind, client, api):
+    def work(run):
+        return [run.succeed(), run.update(summary="late")]
+
+    kind.within(client.report(api.add_run()), work)
+    assert api.runs["r_1"]["changes"] == [{"status": "SUCCESS"}]
+
+
 def test_a_run_that_has_ended_stays_as_it_is(kind, client, api, records):
     run = kind.within(client.report(api.add_run(status="FAILURE")))
     assert run.status is None

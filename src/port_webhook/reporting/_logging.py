@@ -184,15 +184,16 @@ class TaskPump:
 
     async def stop(self) -> None:
         """Send the rest and end the task."""
-        self._start()
+        if self._task is None:  # a line may have come that did not start it yet
+            self._task = self._loop.create_task(self._work())
         self._is_closing = True
         self._buffer.close()
         self._hurry.set()
-        if self._task is not None:
-            await self._task
+        self._wake.set()
+        await self._task
 
     def _start(self) -> None:
-        if self._task is None and not self._is_closing:
+        if self._task is None:
             self._task = self._loop.create_task(self._work())
         if self._buffer.is_full():
             self._hurry.set()
