@@ -97,7 +97,7 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
 
 def inner(function: Callable[P, T]) -> Callable[P, T]:
     """Return what `boundary` decorated, for callers behind a boundary of their own."""
-    return cast("Any", function).__wrapped__
+    return cast("Callable[P, T]", cast("Any", function).__wrapped__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
