@@ -39,7 +39,11 @@ __all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
 # What this library calls with payloads and secrets.
-_CALLED = {*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"}
+_CALLED = {
+    *(*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"),
+    # What a request to Port's API passes on its way, with its token.
+    *("anyio", "h11", "httpcore2", "httpx2", "stamina", "tenacity"),
+}
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 
