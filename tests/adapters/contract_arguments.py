@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import freezegun
 import pytest
@@ -373,7 +372,6 @@ def test_a_view_without_parentheses_shows_nothing_of_the_delivery(world, monkeyp
 def test_what_is_raised_before_the_view_shows_nothing_of_the_request(
     world, options, kind
 ):
-    options: dict[str, Any] = dict(options)
     verifier = [] if "choose" in options else [make(MARKED_SECRET, **options)]
     world.serve(View(stop), *verifier, **({} if verifier else options))
     error = world.ask(MARKED_REQUEST).error

@@ -1,9 +1,13 @@
-"""Run a rule on every adapter to which it can apply."""
+"""Run a rule on every adapter to which it can apply, and see what comes of it."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from .doubles import Hooks, View, make
+from .servers import raw
 from .worlds import WORLDS
 
 # What a world may lack: a rule names it, and the world says why.
@@ -45,3 +49,56 @@ def world(request):
     world = WORLDS[request.param]()
     yield world
     world.close()
+
+
+def assert_refused(world, answer, error, *, code=None, key="error"):
+    """Assert that the response is that of *error*, and says no more."""
+    assert answer.error is None
+    assert answer.status == error.http_status
+    (word,) = json.loads(error.http_body).values()
+    assert json.loads(answer.body) == world.body(word, key)
+    for name in ("WWW-Authenticate", "Retry-After", "Allow"):
+        assert answer.header(name.lower()) == error.http_headers.get(name)
+    assert answer.header("content-type") == "application/json"
+    # Some leave it to the server.
+    assert answer.header("content-length") in (None, str(len(answer.body)))
+
+
+class Case:
+    """A world with a view, hooks and a verifier that has *options*."""
+
+    def __init__(self, world, view=None, *, given=None, **options):
+        self.world = world
+        self.view = view or View()
+        self.hooks = Hooks()
+        self.verifier = make(**self.hooks.options, **options)
+        world.serve(self.view, self.verifier, **(given or {}))
+
+    def ask(self, request=None):
+        return self.world.ask(request or raw())
+
+    def assert_refuses(self, request, error, *, code=None):
+        """Assert that one request is refused, recorded and told, and runs nothing."""
+        answer = self.ask(request)
+        assert_refused(self.world, answer, error)
+        assert self.view.given == []
+        assert self.hooks.verified == []
+        assert [type(each) for each in self.hooks.rejected] == [error]
+        assert self.hooks.rejected[0].code == (code or error.code)
+        return answer
+
+
+def refusals(records):
+    return [record for record in records if hasattr(record, "port_code")]
+
+
+def warnings(records):
+    return [record.port_event for record in records if record.levelname == "WARNING"]
+
+
+def assert_recorded(records, code, status):
+    """Assert that one record tells of one refusal."""
+    (record,) = refusals(records)
+    assert record.levelname == "WARNING"
+    assert record.port_code == code
+    assert record.port_http_status == status

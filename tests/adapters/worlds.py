@@ -9,151 +9,34 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import sys
-from inspect import isawaitable
 from typing import Any
 
 import flask
 from aiohttp import web
-from django.core.exceptions import BadRequest, PermissionDenied
-from django.core.handlers.asgi import ASGIHandler
-from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import got_request_exception
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import override_settings
-from django.urls import path
-from django.views import View as DjangoView
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from werkzeug.exceptions import default_exceptions
 
-from port_webhook import Delivery  # noqa: TC001  # it is evaluated
 from port_webhook.adapters import aiohttp as aiohttp_adapter
 from port_webhook.adapters import asgi, aws_lambda, fastapi, wsgi
-from port_webhook.adapters import django as django_adapter
 from port_webhook.adapters import flask as flask_adapter
 from port_webhook.testing import lambda_event
 
 from .doubles import Stream
-from .servers import PATIENCE, Answer, Connection, Wire, ask_asgi, ask_wsgi
-from .test_django import project  # it configures Django
-
-METHODS = [
-    *("GET", "POST", "PUT", "PATCH", "DELETE"),
-    *("HEAD", "OPTIONS", "TRACE"),
-]
-NO_MODEL = "the application parses the payload by itself"
-ALL_AT_ONCE = "the body has arrived before the adapter is called"
-SYNC = "nothing can be awaited or cancelled"
-
-
-class World:
-    """An adapter, and the application that it protects.
-
-    Attributes:
-        cannot: For each capability that it lacks, why.
-        request_type: What a function that chooses a verifier gets.
-        roomless: Views without room for the delivery.
-        defaulted: A view whose delivery has a default.
-        typed: A view, and what the decorated one shows of its parameters.
-        accessors: The ways to read the body from the request of a view.
-        forms: The ways to read a form.
-    """
-
-    cannot: dict[str, str] = {}
-    webhook: Any = None
-    accessors: dict[str, Any] = {}
-    forms: dict[str, Any] = {}
-    request_type: Any = dict
-    roomless: Any = ()
-    defaulted: Any = None
-    typed: Any = ()
-
-    def __init__(self):
-        self.app: Any = None
-
-    @property
-    def is_async(self):
-        return "await" not in self.cannot
-
-    def body(self, word, key="error"):
-        """Return the document in the response to a request that is refused."""
-        return {key: word}
-
-    def serve(self, view, *verifier, **options):
-        """Put *view* behind the adapter."""
-        self.put(self.webhook(*verifier, **options)(self.function(view)))
-
-    def serve_bare(self, view):
-        self.put(self.webhook(self.function(view)))
-
-    def stack(self, view, outer, inner):
-        """Put *view* behind two adapters."""
-        decorated = self.webhook(inner)(self.function(view))
-        self.put(self.webhook(outer)(decorated))
-
-    def function(self, view) -> Any:
-        """Return a function of the framework that calls *view*."""
-        raise NotImplementedError
-
-    def put(self, function):
-        """Let *function* serve the requests of an application."""
-        raise NotImplementedError
-
-    def ask(self, request) -> Answer:
-        raise NotImplementedError
-
-    def http_error(self, status) -> Exception:
-        """Return the framework's own exception for a status."""
-        raise NotImplementedError
-
-    def left_on(self, request):
-        """Return the delivery that the adapter left on a view's *request*."""
-        raise NotImplementedError
-
-    def close(self): ...
-
-
-class AsyncWorld(World):
-    """One whose requests run in an event loop, which lasts as long as the world."""
-
-    def __init__(self):
-        super().__init__()
-        self.runner = asyncio.Runner()
-
-    def close(self):
-        self.runner.close()
-
-    def ask(self, request):
-        return self.runner.run(ask_asgi(self.app, request))
-
-    def cancel(self, request, started, ended):
-        """Cancel the request once *started* is set; wait until *ended* is."""
-
-        async def run():
-            task = asyncio.create_task(ask_asgi(self.app, request))
-            await asyncio.wait_for(started.wait(), PATIENCE)
-            task.cancel()
-            await asyncio.wait([task])
-            await asyncio.wait_for(ended.wait(), PATIENCE)
-
-        self.runner.run(run())
-
-
-async def _outcome(view, given, request):
-    outcome = view(given, request)
-    return await outcome if isawaitable(outcome) else outcome
-
-
-def after_delivery(delivery: Delivery, org: str) -> dict[str, int]:
-    """Say what it does."""
-    return {}
-
-
-def after_request(request: object, delivery: Delivery, org: str) -> dict[str, int]:
-    """Say what it does."""
-    return {}
+from .servers import PATIENCE, Answer, Wire, ask_wsgi
+from .world import (
+    ALL_AT_ONCE,
+    METHODS,
+    NO_MODEL,
+    SYNC,
+    AsyncWorld,
+    World,
+    after_delivery,
+    after_request,
+    outcome_of,
+)
+from .worlds_django import AsyncDjangoWorld, DjangoWorld, MixinWorld, RestFrameworkWorld
 
 
 class FlaskWorld(World):
@@ -204,169 +87,6 @@ class FlaskWorld(World):
         return flask.g.port_delivery
 
 
-class DjangoWorld(World):
-    cannot = {"await": SYNC}
-    webhook = staticmethod(django_adapter.webhook)
-    request_type = HttpRequest
-    roomless = (lambda: None, lambda request: None)
-    defaulted = staticmethod(lambda request, delivery=None: None)
-    typed = (after_request, ["request", "org"])
-    accessors = {
-        "body": lambda r: r.body,
-        "read": lambda r: r.read(),
-        "lines": b"".join,
-    }
-    forms = {"POST": lambda r: r.POST.dict()}
-
-    def __init__(self):
-        super().__init__()
-        self._settings = override_settings(
-            ALLOWED_HOSTS=["*"],
-            MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
-            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
-            LOGGING_CONFIG=None,
-        )
-        self._settings.enable()
-        self._urls: Any = None
-        self._error: BaseException | None = None
-        got_request_exception.connect(self._keep)
-
-    def _keep(self, **_):
-        """Keep what Django makes a 500 of."""
-        self._error = sys.exc_info()[1]
-
-    def close(self):
-        super().close()
-        got_request_exception.disconnect(self._keep)
-        for each in (self._urls, self._settings):  # the last comes first
-            if each is not None:
-                each.disable()
-        django_adapter._conf.default.verifier = None
-
-    def respond(self, outcome):
-        if isinstance(outcome, Stream):
-            return StreamingHttpResponse(outcome.chunks, status=outcome.status)
-        return HttpResponse("done", status=outcome)
-
-    def function(self, view):
-        def port(request, *given):
-            return self.respond(view(given[-1], request))
-
-        return port
-
-    def put(self, function):
-        self._urls = override_settings(ROOT_URLCONF=(path("port", function),))
-        self._urls.enable()
-        self.app = WSGIHandler()
-
-    def ask(self, request):
-        self._error = None
-        answer = self.send(request)
-        answer.error = answer.error or self._error
-        return answer
-
-    def send(self, request):
-        return ask_wsgi(self.app, request)
-
-    def http_error(self, status):
-        return {400: BadRequest, 403: PermissionDenied, 404: Http404}[status]()
-
-    def left_on(self, request):
-        return request.port_delivery
-
-
-class AsyncDjangoWorld(DjangoWorld, AsyncWorld):
-    cannot = {"early": ALL_AT_ONCE}
-    send = AsyncWorld.ask
-
-    def function(self, view):
-        async def port(request, *given):
-            return self.respond(await _outcome(view, given[-1], request))
-
-        return port
-
-    def respond(self, outcome):
-        if isinstance(outcome, Stream):
-            outcome = Stream(outcome.status, _later(outcome.chunks))
-        return super().respond(outcome)
-
-    def put(self, function):
-        super().put(function)
-        self.app = ASGIHandler()
-
-    def cancel(self, request, started, ended):
-        async def run():
-            # Django cancels the view when the client has gone.
-            connection = Connection(request)
-            call = self.app(connection.scope, connection.receive, connection.send)
-            task = asyncio.create_task(call)
-            await asyncio.wait_for(started.wait(), PATIENCE)
-            connection.gone.set()
-            await asyncio.wait([task])
-            await asyncio.wait_for(ended.wait(), PATIENCE)
-
-        self.runner.run(run())
-
-
-async def _later(chunks):
-    for chunk in chunks:
-        yield chunk
-
-
-class MixinWorld(DjangoWorld):
-    """A class-based view with the mixin, whose attributes are the arguments."""
-
-    cannot = {
-        "await": SYNC,
-        "decorator": "its arguments are attributes of a class",
-        "not both": "a chooser is the same attribute as a verifier",
-        "chooser in its place": "a chooser is the same attribute as a verifier",
-    }
-    base: Any = DjangoView
-
-    def serve(self, view, *verifier, **options):
-        self.put(self.make_class(view, *verifier, **options).as_view())
-
-    def make_class(self, view, verifier=None, *, choose=None, model=None):
-        def handle(mixin, request):
-            return self.respond(view(mixin.parsed, request))
-
-        members: dict[str, Any] = {name.lower(): handle for name in METHODS}
-        members |= {"verifier": verifier, "model": model}
-        if choose is not None:
-            members["verifier"] = choose
-            if not isinstance(choose, type) and hasattr(choose, "__get__"):
-                members["verifier"] = staticmethod(choose)
-        bases = (django_adapter.PortWebhookMixin, self.base)
-        return type("Port", bases, members)
-
-    def stack(self, view, outer, inner):
-        self.serve(view, inner)
-        self.app = wsgi.PortWebhookMiddleware(self.app, outer)
-
-
-class RestFrameworkWorld(MixinWorld):
-    @property
-    def base(self):
-        from rest_framework.views import APIView  # it reads the settings
-
-        return APIView
-
-    accessors = {
-        "data": lambda r: r.data,
-        "body": lambda r: r.body,
-        "stream": lambda r: r.stream.read(),
-    }
-    forms = {"data": lambda r: r.data.dict(), "POST": lambda r: r.POST.dict()}
-
-    def http_error(self, status):
-        from rest_framework.exceptions import APIException
-
-        error = APIException()
-        error.status_code = status
-        return error
-
-
 async def _join(chunks):
     return b"".join([chunk async for chunk in chunks])
 
@@ -398,7 +118,7 @@ class FastAPIWorld(AsyncWorld):
 
     def function(self, view):
         async def port(delivery, request: Request):
-            return self.respond(await _outcome(view, delivery, request))
+            return self.respond(await outcome_of(view, delivery, request))
 
         return port
 
@@ -485,7 +205,7 @@ class AiohttpWorld(AsyncWorld):
 
     def function(self, view):
         async def port(request, *given):
-            outcome = await _outcome(view, given[-1], request)
+            outcome = await outcome_of(view, given[-1], request)
             if not isinstance(outcome, Stream):
                 return web.Response(text="done", status=outcome)
             response = web.StreamResponse(status=outcome.status)
@@ -521,7 +241,7 @@ class AiohttpWorld(AsyncWorld):
             wire.send(request)
             return await wire.answer()
 
-        self._error = None
+        self._error: BaseException | None = None
         answer = self.runner.run(ask())
         answer.error = self._error
         return answer
@@ -639,7 +359,7 @@ class AsgiWorld(AsyncWorld):
 
     def function(self, view):
         async def app(scope, receive, send):
-            outcome = await _outcome(view, asgi.delivery_of(scope), (scope, receive))
+            outcome = await outcome_of(view, asgi.delivery_of(scope), (scope, receive))
             streams = isinstance(outcome, Stream)
             status = outcome.status if streams else outcome
             start = {"type": "http.response.start", "status": status, "headers": []}
@@ -709,4 +429,3 @@ WORLDS = {
     "asgi": AsgiWorld,
     "wsgi": WsgiWorld,
 }
-assert project.settings.configured
