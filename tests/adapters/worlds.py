@@ -202,6 +202,7 @@ class AiohttpWorld(AsyncWorld):
         "content": lambda r: r.content.read(),
     }
     forms = {"post": _post}
+    _error: BaseException | None = None
 
     def function(self, view):
         async def port(request, *given):
@@ -241,7 +242,7 @@ class AiohttpWorld(AsyncWorld):
             wire.send(request)
             return await wire.answer()
 
-        self._error: BaseException | None = None
+        self._error = None
         answer = self.runner.run(ask())
         answer.error = self._error
         return answer
