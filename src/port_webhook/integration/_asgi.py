@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import (
         Awaitable,
         Callable,
-        Iterable,
         MutableMapping,
     )
 
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
     RawHeaders = list[tuple[bytes, bytes]]
 
-__all__ = ["answer", "join_header", "serve"]
+__all__ = ["answer", "serve"]
 
 # `serve` is a boundary already, and a channel is one by hand: on this path of every
 # request, each further one would cost as much as a step of the verification.
@@ -159,13 +158,6 @@ async def answer(
     await send({"type": "http.response.start", "status": status, "headers": headers})
     body = b"" if method == "HEAD" else body
     await send({"type": "http.response.body", "body": body})
-
-
-@boundary
-def join_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """Return all lines of the header *name* (lower case) joined by commas, if any."""
-    values = [value for key, value in headers if key.lower() == name]
-    return b",".join(values).decode("latin-1") if values else None
 
 
 class _Channel:
