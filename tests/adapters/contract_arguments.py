@@ -144,7 +144,9 @@ def test_a_synchronous_choice_does_not_block_the_loop(world):
 
 
 @rule()
-@pytest.mark.parametrize("chosen", [None, SECRET, Verifier], ids=str)
+@pytest.mark.parametrize(
+    "chosen", [None, SECRET, Verifier], ids=["None", "text", "class"]
+)
 def test_a_choice_that_is_no_verifier_is_an_error_of_the_service(world, chosen):
     view = View()
     world.serve(view, choose=lambda request: chosen)
@@ -192,7 +194,7 @@ def test_the_view_may_get_a_model(world):
 
 
 @rule("model")
-@pytest.mark.parametrize("model", [int, "ActionInvocation"], ids=repr)
+@pytest.mark.parametrize("model", [int, "ActionInvocation"], ids=["int", "text"])
 def test_what_is_no_model_is_refused(world, model):
     with pytest.raises(ConfigurationError, match="model"):
         world.serve(View(), make(), model=model)
@@ -202,7 +204,11 @@ def test_what_is_no_model_is_refused(world, model):
 
 
 @rule()
-@pytest.mark.parametrize("wrong", [SECRET, SECRET.encode(), Verifier, 7], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [SECRET, SECRET.encode(), Verifier, 7],
+    ids=["text", "bytes", "class", "int"],
+)
 def test_what_is_no_verifier_is_refused_without_showing_it(world, wrong):
     with pytest.raises(ConfigurationError) as caught:
         world.serve(View(), wrong)
@@ -230,7 +236,9 @@ def test_a_verifier_and_a_choice_are_refused(world):
 
 
 @rule("chooser in its place")
-@pytest.mark.parametrize("wrong", [make(), Verifier, SECRET], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [make(), Verifier, SECRET], ids=["verifier", "class", "text"]
+)
 def test_a_choice_that_is_no_function_is_refused(world, wrong):
     with pytest.raises(ConfigurationError, match="must be a function"):
         world.serve(View(), choose=wrong)

@@ -30,41 +30,48 @@ class Store:
     """A synchronous replay store that writes down what it is asked.
 
     Args:
-        claim: What `claim` answers, or raises.
+        claims: What `claim` answers, one after another, or raises; the last stays.
         commit: What `commit` answers, or raises.
         log: Where to write.
+        remembers: Whether a key that is committed stays so.
     """
 
-    def __init__(self, claim="claimed", *, commit=True, log=None):
+    def __init__(self, *claims, commit=True, log=None, remembers=False):
         self.steps: list[str] = [] if log is None else log
-        self._answers: dict[str, Any] = {
-            "claim": claim,
-            "commit": commit,
-            "release": True,
-        }
+        self.fails = ""
+        self._claims: list[Any] = [*claims] or ["claimed"]
+        self._commit = commit
+        self._committed: set[str] | None = set() if remembers else None
 
-    def _do(self, step):
+    def _do(self, step, answer):
         self.steps.append(step)
-        answer = self._answers[step]
+        if step == self.fails:
+            raise OSError
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def claim(self, key, owner, lease):
-        return self._do("claim")
+        if key in (self._committed or ()):
+            return self._do("claim", "committed")
+        rest = self._claims[1:]
+        answer, self._claims = self._claims[0], rest or self._claims
+        return self._do("claim", answer)
 
     def commit(self, key, owner, ttl):
-        return self._do("commit")
+        if self._committed is not None:
+            self._committed.add(key)
+        return self._do("commit", self._commit)
 
     def release(self, key, owner):
-        return self._do("release")
+        return self._do("release", answer=True)
 
 
 class AsyncStore(Store):
     """The same, asynchronous; it says when a claim has ended."""
 
-    def __init__(self, claim="claimed", **options):
-        super().__init__(claim, **options)
+    def __init__(self, *claims, **options):
+        super().__init__(*claims, **options)
         self.ended = asyncio.Event()
 
     async def claim(self, key, owner, lease):

@@ -17,14 +17,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.aiohttp import webhook
 
-from .aiohttp_requests import (
-    make,
-    refuse,
-    send,
-    serve,
-    signed,
-)
-from .doubles import Store
+from .aiohttp_requests import refuse, send, serve
+from .doubles import Store, make, signed
 
 
 @pytest.fixture

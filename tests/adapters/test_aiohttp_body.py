@@ -21,17 +21,15 @@ from port_webhook import (
 from port_webhook.adapters.aiohttp import webhook
 
 from .aiohttp_requests import (
-    BODY,
     FORM_TYPE,
     MULTIPART,
     MULTIPART_TYPE,
     chunks,
-    make,
     refuse,
     send,
     serve,
-    signed,
 )
+from .doubles import BODY, make, signed
 
 
 @pytest.fixture

@@ -14,14 +14,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.aiohttp import webhook
 
-from .aiohttp_requests import (
-    BODY,
-    make,
-    send,
-    serve,
-    signed,
-)
-from .doubles import Store
+from .aiohttp_requests import send, serve
+from .doubles import BODY, Store, make, signed
 
 
 @pytest.fixture

@@ -21,17 +21,8 @@ from port_webhook.adapters import fastapi as fastapi_adapter
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .doubles import Store
-from .fastapi_requests import (
-    BODY,
-    VM,
-    Ways,
-    every_way,
-    make,
-    send,
-    serve,
-    signed,
-)
+from .doubles import BODY, Store, make, signed
+from .fastapi_requests import VM, Ways, every_way, send, serve
 
 
 class Disk(BaseModel):

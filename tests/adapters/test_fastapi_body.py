@@ -13,21 +13,17 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from port_webhook import Delivery, PayloadError, UnreadableBodyError
 from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .doubles import Store
+from .doubles import BODY, FORM, Store, make, signed
 from .fastapi_requests import (
-    BODY,
-    FORM,
     FORM_TYPE,
     JSON_TYPE,
     VM,
     Ways,
     ask,
     every_way,
-    make,
     part,
     send,
     serve,
-    signed,
 )
 
 

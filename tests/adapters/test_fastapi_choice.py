@@ -19,17 +19,8 @@ from fastapi import (
 from port_webhook import Delivery, Verifier, VerifierSource
 from port_webhook.adapters.fastapi import webhook, webhook_route
 
-from .fastapi_requests import (
-    BODY,
-    NOW,
-    OTHER,
-    SECRET,
-    Ways,
-    every_way,
-    make,
-    send,
-    serve,
-)
+from .doubles import BODY, NOW, OTHER, SECRET, make
+from .fastapi_requests import Ways, every_way, send, serve
 
 
 @pytest.fixture

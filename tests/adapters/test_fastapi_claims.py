@@ -20,8 +20,8 @@ from starlette.responses import (
 from port_webhook import Delivery
 from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .doubles import Store
-from .fastapi_requests import BODY, OTHER, Ways, ask, every_way, make, part, send, serve
+from .doubles import BODY, OTHER, Store, make
+from .fastapi_requests import Ways, ask, every_way, part, send, serve
 
 
 class Answer(BaseModel):

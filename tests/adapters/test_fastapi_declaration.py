@@ -20,15 +20,8 @@ from starlette.routing import Route
 from port_webhook import ConfigurationError, Delivery, Verifier
 from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .fastapi_requests import (
-    BODY,
-    NOW,
-    OTHER,
-    make,
-    send,
-    serve,
-    signed,
-)
+from .doubles import BODY, NOW, OTHER, make, signed
+from .fastapi_requests import send, serve
 
 
 class Disk(BaseModel):

@@ -20,8 +20,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.flask import webhook
 
-from .doubles import Store
-from .flask_requests import BODY, SECRET, Views, make, post, signed
+from .doubles import BODY, SECRET, Store, make, signed
+from .flask_requests import Views, post
 
 PAYLOADS = Path(__file__).parents[1] / "fixtures" / "payloads"
 INVOCATION = (PAYLOADS / "envelope_create.json").read_bytes()

@@ -10,19 +10,8 @@ from flask import Flask, g, request
 from port_webhook import UnreadableBodyError
 from port_webhook.adapters.flask import webhook
 
-from .flask_requests import (
-    BODY,
-    FORM,
-    FORM_TYPE,
-    MULTIPART,
-    MULTIPART_TYPE,
-    SECRET,
-    Views,
-    make,
-    post,
-    post_chunked,
-    signed,
-)
+from .doubles import BODY, FORM, FORM_TYPE, SECRET, make, signed
+from .flask_requests import MULTIPART, MULTIPART_TYPE, Views, post, post_chunked
 
 
 @pytest.fixture

@@ -21,20 +21,8 @@ from port_webhook import (
 from port_webhook.adapters.flask import webhook
 from port_webhook.adapters.wsgi import PortWebhookMiddleware
 
-from .doubles import Store
-from .flask_requests import (
-    BODY,
-    FORM,
-    FORM_TYPE,
-    MULTIPART,
-    MULTIPART_TYPE,
-    NOW,
-    Views,
-    chunked,
-    make,
-    post,
-    signed,
-)
+from .doubles import BODY, FORM, FORM_TYPE, NOW, Store, make, signed
+from .flask_requests import MULTIPART, MULTIPART_TYPE, Views, chunked, post
 
 
 @pytest.fixture

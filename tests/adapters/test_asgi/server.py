@@ -2,71 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from port_webhook import (
-    Verifier,
     sign,
 )
 from port_webhook.adapters.asgi import delivery_of
 
-SECRET = "the-client-secret"
-
-
-OTHER = "the-client-secret-of-another-organisation"
-
-
-NOW = 1_700_000_000
-
-
-BODY = b'{"context":{"runId":"r_1"}}'
-
-
-FORM = b"payload=a+b&other=c"
-
-
-class Store:
-    """A synchronous replay store that writes down what it is asked."""
-
-    def __init__(self, *, claim="claimed", commit=True, log=None):
-        self.steps = [] if log is None else log
-        self._claim = claim
-        self._commit = commit
-
-    def claim(self, key, owner, lease):
-        self.steps.append("claim")
-        return self._claim
-
-    def commit(self, key, owner, ttl):
-        self.steps.append("commit")
-        if isinstance(self._commit, Exception):
-            raise self._commit
-        return self._commit
-
-    def release(self, key, owner):
-        self.steps.append("release")
-        return True
-
-
-class AsyncStore(Store):
-    """The same, asynchronous; it says when a claim has ended."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.ended = asyncio.Event()
-
-    async def claim(self, key, owner, lease):
-        return super().claim(key, owner, lease)
-
-    async def commit(self, key, owner, ttl):
-        await asyncio.sleep(0)
-        self.ended.set()
-        return super().commit(key, owner, ttl)
-
-    async def release(self, key, owner):
-        await asyncio.sleep(0)
-        self.ended.set()
-        return super().release(key, owner)
+from ..doubles import BODY, NOW, SECRET
 
 
 class Connection:
@@ -125,10 +66,6 @@ class App:
     @property
     def delivery(self):
         return delivery_of(self.scopes[0])
-
-
-def make(**options):
-    return Verifier(SECRET, **{"clock": lambda: NOW, **options})
 
 
 def parts(*bodies):

@@ -10,7 +10,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 
-from .server import BODY, NOW, SECRET, App, Connection, ask, make, parts, scope_of
+from ..doubles import BODY, NOW, SECRET, make
+from .server import App, Connection, ask, parts, scope_of
 
 
 async def test_the_application_receives_the_payload_once_and_then_the_server():

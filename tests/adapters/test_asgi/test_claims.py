@@ -9,16 +9,8 @@ import pytest
 
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 
-from .server import (
-    BODY,
-    App,
-    Connection,
-    Store,
-    ask,
-    make,
-    parts,
-    scope_of,
-)
+from ..doubles import BODY, Store, make
+from .server import App, Connection, ask, parts, scope_of
 
 
 @pytest.mark.parametrize("status", [200, 302, 399])
@@ -71,3 +63,16 @@ async def test_a_commit_that_fails_replaces_the_answer():
     assert json.loads(answer.body) == {"error": "unavailable"}
     assert len(answer.sent) == 2
     assert seen == [{"type": "http.disconnect"}]  # an application that streams stops
+
+
+async def test_a_connection_that_fails_while_the_answer_is_sent_is_the_servers_own():
+    store = Store()
+
+    async def send(message):
+        raise ConnectionResetError
+
+    connection = Connection(*parts(BODY))
+    middleware = PortWebhookMiddleware(App(), make(replay_store=store))
+    with pytest.raises(ConnectionResetError):
+        await middleware(scope_of(), connection.receive, send)
+    assert store.steps == ["claim", "commit"]

@@ -12,14 +12,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.asgi import PortWebhookMiddleware
 
-from .server import (
-    App,
-    Connection,
-    Store,
-    ask,
-    make,
-    scope_of,
-)
+from ..doubles import Store, make
+from .server import App, Connection, ask, scope_of
 
 
 def test_a_server_can_tell_it_from_a_factory():
@@ -53,6 +47,7 @@ async def test_a_state_that_a_server_shares_does_not_carry_a_delivery_over():
 async def test_the_headers_stay_as_they_came():
     app = App()
     scope = scope_of()
+    scope["headers"].append((b"x-port-receipts!", b"as long as a name of Port's"))
     await ask(PortWebhookMiddleware(app, make()), scope)
     assert app.scopes[0]["headers"] == scope["headers"]
 

@@ -14,7 +14,7 @@ from port_webhook import (
 )
 from port_webhook.adapters.asgi import PortWebhookMiddleware, delivery_of
 
-from .server import BODY, FORM, NOW, SECRET, Store, make
+from ..doubles import BODY, FORM, NOW, SECRET, Store, make
 
 
 async def echo(request):

@@ -12,12 +12,12 @@ import port_webhook
 from port_webhook import ConfigurationError, Delivery, sign
 from port_webhook.adapters.aws_lambda import webhook
 
+from ..doubles import Store
 from .events import (
     CONTEXT,
     SECRET,
     SIGNED,
     TEXT,
-    Store,
     assert_hides,
     balancer_multi,
     direct,

@@ -12,12 +12,12 @@ import pytest
 from port_webhook import ConfigurationError
 from port_webhook.adapters.aws_lambda import webhook
 
+from ..doubles import Store
 from .events import (
     CONTEXT,
     NOW,
     SIGNED,
     TEXT,
-    Store,
     all_services,
     assert_hides,
     assert_shape,
@@ -163,7 +163,7 @@ class TestWebhook:
     ):
         # A store's answers are used up; each case needs one of its own.
         if "replay_store" in options:
-            options = {"replay_store": Store(*options["replay_store"]._answers)}
+            options = {"replay_store": Store(*options["replay_store"]._claims)}
         answer = serve(service(body, headers), verifier=make_verifier(**options))
         assert answer["statusCode"] == status
         assert header(answer, "Content-Type") == "application/json"

@@ -14,10 +14,10 @@ from django.utils.decorators import method_decorator
 from port_webhook import ConfigurationError
 from port_webhook.adapters.django import webhook
 
+from ..doubles import AsyncStore
 from .project import (
     BODY,
     JSON,
-    AsyncStore,
     make_mixed,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .server import App, Client, Store
+from ..doubles import Store
+from .server import App, Client
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def client(secret, now):
 
 @pytest.fixture
 def store():
-    return Store()
+    return Store(remembers=True)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import sys
 from wsgiref.util import setup_testing_defaults
 
 from port_webhook import sign
-from port_webhook.replay.memory import MemoryReplayStore
 
 BODY = b'{"context":{"runId":"r_1"}}'
 
@@ -30,41 +29,6 @@ class Input:
         start = self.position
         self.position = min(start + min(size, self._step), len(self._body))
         return self._body[start : self.position]
-
-
-class Store(MemoryReplayStore):
-    """A store that remembers what was done, and fails if it is told to."""
-
-    def __init__(self):
-        super().__init__()
-        self.steps = []
-        self.fails = ""
-
-    def _do(self, step, *args):
-        self.steps.append(step)
-        if step == self.fails:
-            raise OSError
-        return getattr(super(), step)(*args)
-
-    def claim(self, *args):
-        return self._do("claim", *args)
-
-    def commit(self, *args):
-        return self._do("commit", *args)
-
-    def release(self, *args):
-        return self._do("release", *args)
-
-
-class AsyncStore:
-    async def claim(self, key, owner, lease):
-        return "claimed"
-
-    async def commit(self, key, owner, ttl):
-        return True
-
-    async def release(self, key, owner):
-        return True
 
 
 class Closing:
