@@ -36,7 +36,7 @@ class Delivery:
     Attributes:
         payload: Exactly the bytes that were signed.
         secret_index: Which secret signed it: 0 is the current one, 1 and up are
-            the previous ones. Always 0 means that a rotation is over.
+            the previous ones. If it is 0 for every delivery, a rotation is over.
         via: Which signed form matched, ``port``, ``agent`` or ``kafka``. The sender
             chooses it: never authorise on it.
     """

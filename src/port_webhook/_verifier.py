@@ -123,7 +123,7 @@ class CheckedHeaders:
 
 @final
 class SignedForms:
-    """The texts of which one was signed, on a path where the bytes do not arrive bare.
+    """Candidate texts, one of which was signed, where the signed bytes arrive wrapped.
 
     An adapter passes it to `Verifier.verify` or `Verifier.receive` as the body.
 
