@@ -424,6 +424,11 @@ def test_base64_in_every_spelling_is_named(encode):
     assert "base64_body" in codes(explain(encode(body), headers, SECRET, now=NOW))
 
 
+@pytest.mark.parametrize("body", [b"YQ=\nYQ==", b"abcde", b'"'])
+def test_what_only_resembles_base64_is_not_decoded(body):
+    assert why(body, sign(b"a", SECRET, timestamp=NOW)).code == "unknown"
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
 def test_a_body_that_lacks_only_its_last_brackets_is_proven_to_be_cut(cut):
     body = b'{"a":[{"b":"c"}]}'

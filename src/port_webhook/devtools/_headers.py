@@ -15,7 +15,7 @@ from port_webhook._signature import (
     read_timestamp,
 )
 from port_webhook.devtools._causes import cause
-from port_webhook.exceptions import MalformedHeaderError, MissingHeaderError
+from port_webhook.exceptions import MalformedHeaderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -186,8 +186,6 @@ def _read_signature(value: str, facts: Facts) -> None:
         macs = read_headers(
             [(SIGNATURE_HEADER, value), (TIMESTAMP_HEADER, _SAMPLE_TIMESTAMP)]
         )[2]
-    except MissingHeaderError:
-        return
     except MalformedHeaderError as error:
         problem, code = str(error), error.code
     else:

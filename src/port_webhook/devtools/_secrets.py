@@ -136,9 +136,9 @@ def _read_text(candidate: Candidate) -> str:
             str.encode(value, "utf-8")
             return str.__str__(value)
         return bytes.decode(value, "utf-8")
-    except Exception:  # noqa: BLE001  # the library's own words say what is wrong
-        read_secret(candidate.secret, candidate.label)
-        raise ConfigurationError(f"{candidate.label} is no secret")
+    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+        # It raises, too, and says what is wrong.
+        return read_secret(candidate.secret, candidate.label).decode()
 
 
 def _repair(text: str, label: str) -> tuple[str, tuple[Cause, ...]]:
