@@ -91,9 +91,7 @@ def _show_bases(
 ) -> None:
     """Put their own bases in the place of private ones."""
     while private := [
-        base
-        for base in bases
-        if isinstance(base, type) and base.__name__.startswith("_")
+        base for base in bases if getattr(base, "__name__", "").startswith("_")
     ]:
         for base in private:
             place = bases.index(base)

@@ -2,6 +2,7 @@
 
 from functools import wraps
 from inspect import Parameter, iscoroutinefunction, signature
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends
@@ -74,8 +75,9 @@ def _taking_delivery(endpoint):
 
     own = signature(endpoint)
     first = Parameter("delivery", Parameter.POSITIONAL_OR_KEYWORD)
-    taking.__signature__ = own.replace(parameters=[first, *own.parameters.values()])
-    return taking
+    made: Any = taking
+    made.__signature__ = own.replace(parameters=[first, *own.parameters.values()])
+    return made
 
 
 every_way = pytest.mark.parametrize(

@@ -130,7 +130,7 @@ async def test_an_endpoint_that_is_not_called_by_fastapi_fails_closed():
     client = serve(FastAPI(routes=[route]))
     assert send(client).status_code == 500
     with pytest.raises(ConfigurationError, match="below the decorator"):
-        await endpoint()  # type: ignore[misc]  # the point
+        await endpoint()
 
 
 def test_the_class_alone_is_refused_when_the_route_is_made(app):

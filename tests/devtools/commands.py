@@ -17,9 +17,8 @@ from port_webhook import DeliveryError, Verifier
 from port_webhook.devtools._app import app
 
 SECRET = "0123456789abcdef0123456789abcdef"
-CLEAN = {
-    name: None
-    for name in (
+CLEAN = dict.fromkeys(
+    (
         "COLUMNS",
         "FORCE_COLOR",
         "NO_COLOR",
@@ -27,7 +26,7 @@ CLEAN = {
         "PORT_CLIENT_SECRET_FILE",
         "PORT_CLIENT_SECRET_PREVIOUS",
     )
-}
+)
 
 
 class Result(NamedTuple):

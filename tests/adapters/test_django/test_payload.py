@@ -113,8 +113,8 @@ def test_a_method_that_port_does_not_use_is_refused_before_the_claim(
         response = site.send(signs=signs, method=method)
         assert response.status_code == 405
         assert "POST" in response["Allow"]
-    body = b"" if method == "HEAD" else b'{"error": "method_not_allowed"}'
-    assert response.content == body
+        body = b"" if method == "HEAD" else b'{"error": "method_not_allowed"}'
+        assert response.content == body
     assert (views.seen, store.steps) == ([], [])
     assert site.send().status_code == 200
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -126,7 +127,7 @@ class TestRecords:
     def test_a_time_that_its_writer_chose_need_not_be_trusted(self, record):
         assert read_record(record, trust_record_time=False) == (b"{}", None)
         with pytest.raises(ConfigurationError):
-            read_record(record, trust_record_time=None)
+            read_record(record, trust_record_time=cast("bool", None))
 
     def test_confluent_may_have_no_time(self):
         assert read_record(Confluent(timestamp=(0, 0))).received_at is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from port_webhook import (
@@ -17,6 +19,10 @@ from port_webhook.adapters.kafka import consume
 from port_webhook.replay.memory import MemoryReplayStore
 
 from .doubles import Until, run_ids
+
+
+def _note(seen, error, _):
+    seen.append(error)
 
 
 class TestConsume:
@@ -210,7 +216,7 @@ class TestConsume:
                 late,
                 seen.append,
                 running=Until(seen, 1),
-                on_error=lambda error, record, seen=seen: seen.append(error),
+                on_error=partial(_note, seen),
                 trust_record_time=trust,
                 poll_timeout=0.1,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ class TestTrouble:
 
         other = SimpleNamespace(topic="org.runs", partition=1, offset=0)
         for assigned in ([], [other]):
-            consumer = Consumer(Message(message("r_1")))
+            consumer: Any = Consumer(Message(message("r_1")))
             consumer.assignment = lambda assigned=assigned: assigned
             with pytest.raises(ZeroDivisionError):
                 consumer.run(verifier, fail)
