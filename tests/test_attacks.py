@@ -24,6 +24,66 @@ from port_webhook.testing import sign_kafka_message
 
 from .leaks import NOW, PAYLOAD, SECRET, Search, headers, needles_for
 
+# --- One exception in several tasks -------------------------------------------------
+
+
+class SlowStore:
+    """Its releases take the longer, the later they begin."""
+
+    def __init__(self):
+        self.rounds = 0
+
+    async def claim(self, _key, _owner, _lease):
+        return "claimed"
+
+    async def commit(self, _key, _owner, _ttl):
+        return True
+
+    async def release(self, _key, _owner):
+        self.rounds += 1
+        for _ in range(10 * self.rounds):
+            await asyncio.sleep(0)
+        return True
+
+
+def request_of(body, secret):
+    names = [
+        (name.encode(), text.encode()) for name, text in sign(body, secret).items()
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": names}
+    messages = [{"type": "http.request", "body": body}]
+
+    async def receive():
+        return messages.pop()
+
+    async def send(_):
+        pass
+
+    return scope, receive, send
+
+
+async def test_two_requests_that_fail_with_one_exception_both_end(secret):
+    # Cleaning it for one request closed the coroutine of the other, which hung.
+    shared = asyncio.get_running_loop().create_future()
+
+    async def app(*_):
+        await shared
+
+    middleware = PortWebhookMiddleware(app, Verifier(secret, replay_store=SlowStore()))
+    tasks = [
+        asyncio.create_task(middleware(*request_of(b"%d" % number, secret)))
+        for number in range(4)
+    ]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    shared.set_exception(ValueError("shared"))
+    done, pending = await asyncio.wait(tasks, timeout=20)
+    for task in pending:
+        task.cancel()
+    assert not pending
+    assert all(isinstance(task.exception(), ValueError) for task in done)
+
+
 # --- Media types --------------------------------------------------------------------
 
 FORM = '--B\r\nContent-Disposition: form-data; name="n"\r\n\r\né\r\n--B--\r\n'.encode()
