@@ -24,6 +24,59 @@ from port_webhook.testing import sign_kafka_message
 
 from .leaks import NOW, PAYLOAD, SECRET, Search, headers, needles_for
 
+# --- What a log handler can see -----------------------------------------------------
+
+
+@pytest.fixture
+def seen():
+    """Where a log handler finds a marker in the exception that is being handled."""
+    found = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            error = sys.exc_info()[1]
+            if error is not None:
+                search = Search(needles_for())
+                search.error(error, record.port_event)
+                found.extend(search.found)
+            found.append(record.port_event)
+
+    logger, handler = logging.getLogger("port_webhook"), Handler()
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+def fail(_):
+    raise KeyError
+
+
+def test_a_log_handler_sees_no_payload_when_a_hook_failed(seen):
+    verifier = Verifier(SECRET, clock=lambda: NOW, on_verified=fail)
+    verifier.verify(PAYLOAD, headers())
+    assert seen == ["hook_failed"]
+
+
+def test_a_log_handler_sees_no_secret_when_it_could_not_be_fetched_again(seen):
+    answers = iter([SECRET, [SECRET, f"{SECRET} "]])
+    times = iter(range(NOW, NOW + 100, 10))
+    source = VerifierSource(
+        lambda: next(answers), every=1, clock=lambda: float(next(times))
+    )
+    source()
+    assert seen == ["secret_refresh_failed"]
+
+
+def test_a_log_handler_sees_no_payload_when_a_handler_of_kafka_records_failed(seen):
+    value = sign_kafka_message(json.loads(PAYLOAD), SECRET, timestamp=NOW)
+    record = {"topic": "t", "partition": 0, "offset": 1, "timestamp": NOW * 1000}
+    record["value"] = base64.b64encode(value).decode()
+    verifier = Verifier(SECRET)
+    failures = handle_kafka_event({"records": {"t-0": [record]}}, verifier, fail)
+    assert len(failures["batchItemFailures"]) == 1
+    assert seen == ["handler_failed"]
+
+
 # --- One exception in several tasks -------------------------------------------------
 
 
