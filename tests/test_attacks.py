@@ -192,3 +192,23 @@ def test_an_unsigned_charset_does_not_change_what_an_endpoint_reads(secret, char
     assert (answer.status_code, read) == (415, [])
 
 
+# --- Memory -------------------------------------------------------------------------
+
+
+async def test_empty_parts_of_a_body_take_no_memory():
+    # HTTP/2 allows any number of empty frames, which no limit on the body counts.
+    left = 100_000
+
+    async def receive():
+        nonlocal left
+        left -= 1
+        body = b"{}" if left == 7 else b""
+        return {"type": "http.request", "body": body, "more_body": left > 0}
+
+    tracemalloc.start()
+    try:
+        assert await _asgi._read(receive, 10) == b"{}"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
