@@ -178,8 +178,10 @@ def _read_current() -> tuple[str, bytes]:
             raw = file.read(_MAX_SECRET_FILE + 1)
     except (OSError, ValueError) as error:
         # The path is not named: somebody may have put the secret itself there.
-        problem = f"cannot be read ({type(error).__name__}); it holds a path"
-        raise ConfigurationError(f"The file of {ENV_FILE} {problem}")
+        raise ConfigurationError(
+            f"The file of {ENV_FILE} cannot be read ({type(error).__name__}); the "
+            "variable must hold the path of a file, not the secret"
+        )
     if len(raw) > _MAX_SECRET_FILE:
         raise ConfigurationError(f"The file of {ENV_FILE} is too large for a secret")
     # Editors and `echo` end a file with a line break, which is no part of the secret.

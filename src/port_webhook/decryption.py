@@ -446,7 +446,7 @@ def _find_places(
     """
     return {
         (id(holder), key): (holder, key)
-        for path in paths
+        for path in dict.fromkeys(paths)  # a body may name one a million times
         for holder, key in _follow(body, path, strict=strict)
     }
 

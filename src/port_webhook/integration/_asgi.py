@@ -256,7 +256,8 @@ async def _read(receive: Receive, limit: int) -> bytes:
         size += len(body)
         if size > limit:
             raise BodyTooLargeError(limit)
-        parts.append(body)
+        if body:  # an empty part would take memory, and no limit counts it
+            parts.append(body)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

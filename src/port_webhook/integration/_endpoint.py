@@ -82,7 +82,7 @@ class Endpoint(Generic[RequestT]):
         self._model = model
         if verifier is not None:
             _refuse_chooser(verifier)
-            require_verifier(verifier)
+            _require_verifier(verifier)
             self._verifier = self._accept(verifier)
         if choose is not None:
             self._check_choice()
@@ -157,7 +157,10 @@ class Endpoint(Generic[RequestT]):
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
-            raise ConfigurationError("choose did not return a Verifier")
+            raise ConfigurationError(
+                f"choose did not return a Verifier, but {type(verifier).__name__}; to "
+                "refuse a request, raise what the framework answers with 404"
+            )
         if self._synchronous and verifier.is_async:
             raise ConfigurationError(
                 "A synchronous framework needs a synchronous replay store"
@@ -209,13 +212,27 @@ def decorate(
 
         return decorator
     if not callable(target):
-        require_verifier(target)
+        _require_verifier(target)
     if options:
         _refuse_chooser(target)
     return _guard(make(_require_function(target, class_hint), None))
 
 
+def _require_verifier(value: object) -> None:
+    try:
+        require_verifier(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}; write Verifier(secret) or Verifier.from_env()"
+        )
+
+
 def _require_function(view: Any, class_hint: str) -> Callable[..., Any]:
+    if view is Verifier:
+        raise ConfigurationError(
+            "webhook takes verifiers, not classes; write Verifier(secret) or "
+            "Verifier.from_env()"
+        )
     if isinstance(view, type):
         raise ConfigurationError(
             f"webhook decorates functions, not classes; of a class-based view, "
@@ -333,4 +350,5 @@ def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
 
 
 def _name(view: Callable[..., Any]) -> str:
-    return getattr(view, "__name__", type(view).__name__)
+    name: str = getattr(view, "__name__", type(view).__name__)
+    return name if name.isidentifier() else "view"  # a lambda
