@@ -17,7 +17,7 @@ from port_webhook import DeliveryError, Verifier
 from port_webhook.devtools._app import app
 
 SECRET = "0123456789abcdef0123456789abcdef"
-CLEAN = dict.fromkeys(
+CLEAN: dict[str, str | None] = dict.fromkeys(
     (
         "COLUMNS",
         "FORCE_COLOR",
@@ -102,7 +102,7 @@ def serve(**options):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def handle_any(self):
+        def do_POST(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             status, answer = endpoint.answer(self, body)
             self.send_response(status)
@@ -110,12 +110,17 @@ def serve(**options):
             self.end_headers()
             self.wfile.write(answer)
 
-        do_POST = do_PUT = handle_any
+        def do_PUT(self):
+            self.do_POST()
 
         def log_message(self, *args):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request, client_address):
+            pass  # a connection that a test closes
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         endpoint.url = f"http://127.0.0.1:{server.server_port}/port"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -295,6 +295,10 @@ def test_a_printed_record_is_read(record):
         read_kafka(line + b"\n" + line.replace(b"{}", b"[]"))
 
 
+def test_a_record_without_headers_has_none():
+    assert read_kafka(b'{"topic":"t","value":"{}"}') == (b"{}", [], True, None)
+
+
 @pytest.mark.parametrize(
     "read", [read_http, read_curl, read_har, read_lambda, read_kafka]
 )

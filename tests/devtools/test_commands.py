@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import port_webhook.__main__
 from port_webhook import sign
-from port_webhook.devtools import explain
+from port_webhook.devtools import _options, explain
 from port_webhook.testing import (
     action_invocation,
     encrypt_client_side,
@@ -192,7 +196,7 @@ def test_explain_names_what_is_wrong_with_a_kafka_message(folder):
     assert "1. http_form" in call("explain", "--kafka", "bare", *headers).out
     assert "1. missing_header" in call("explain", "--kafka", "bare").out
     other = call("explain", "--kafka", "message", secret=OTHER)
-    assert "1. unknown" in other.out
+    assert "1. bom_added (not proven)" in other.out
 
 
 def test_explain_reads_candidates(folder, signed):
@@ -249,7 +253,7 @@ def test_a_secret_comes_from_several_files(folder, signed):
         (["explain", "--http", "a", "--curl", "b"], "--http and --curl"),
         (["explain", "body.json", "--candidates", "missing"], "No such file"),
         (["verify", "body.json", "-H", "nonsense"], "--header takes"),
-        (["verify", "body.json", "--at", "noon"], "noon"),
+        (["verify", "body.json", "--at", "noon"], "--at"),
         (["verify", "body.json", "--at", "nan"], "received_at"),
         (["explain", "body.json", "--at", "nan"], "now must be"),
         (["sign", "body.json", "--secret-file", "missing"], "No such file"),
@@ -346,14 +350,18 @@ def test_decrypt_prints_the_inputs_of_a_body(folder):
 
 
 def test_decrypt_reads_a_private_key(folder):
-    value = encrypt_client_side("hunter2", PEM)
+    key = load_pem_private_key(PEM.encode(), None)
+    value = encrypt_client_side("hunter2", key)
     (folder / "key.pem").write_text(PEM)
     (folder / "password").write_text("no password is needed\n")
 
     options = ("--private-key", "key.pem")
     assert call("decrypt", value, *options, secret=None).out == "hunter2\n"
+    (folder / "body").write_text(json.dumps({"password": value}))
+    body = ("--body", "body", "--path", "password")
+    assert call("decrypt", *body, *options, secret=None).json == {"password": "hunter2"}
     done = call("decrypt", value, *options, "--password-file", "password", secret=None)
-    assert done.status == 1
+    assert done.status == 2
 
 
 @RUNNERS
@@ -420,13 +428,41 @@ def test_a_narrow_terminal_wraps_the_explanation(folder, signed):
     assert "1. newline_added (proven)" in done.out
 
 
+def test_a_narrow_terminal_in_this_process(folder, signed):
+    done = call("explain", "-", *signed, stdin=BODY, COLUMNS="40")
+    wrong = call("explain", "-", *signed, stdin=BODY + b"\n", COLUMNS="40")
+
+    assert done.out == "The delivery verifies.\n"
+    assert max(len(line) for line in wrong.out.splitlines()) <= 40
+
+
+def test_a_terminal_has_its_own_width(folder, signed):
+    assert call("explain", "body.json", *signed, FORCE_COLOR="1").status == 0
+    with serve() as endpoint:
+        done = call("send", endpoint.url, "--check", FORCE_COLOR="1")
+    assert "\x1b[" in done.out
+
+
+def test_somebody_at_a_terminal_is_asked(monkeypatch):
+    stream = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
+    monkeypatch.setattr(_options, "sys", SimpleNamespace(stdin=stream, stderr=stream))
+    monkeypatch.setattr(_options, "getpass", lambda _: SECRET)
+
+    secrets = _options.find_secrets(None)
+
+    assert (secrets.source, secrets.current) == ("the prompt", SECRET.encode())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 class TestTerminal:
     """The command in a terminal."""
 
     def run(self, *args, typed=b"", **env):
         """Return the status and the output of the command in a pseudo-terminal."""
+        import fcntl
         import pty
+        import termios
 
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
@@ -436,9 +472,13 @@ class TestTerminal:
             stderr=theirs,
             env=environment(TERM="xterm", **env),
             start_new_session=True,
+            # The terminal becomes its own, so that Ctrl-C reaches it.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # no lock is taken in it
         )
         os.close(theirs)
         shown = b""
+        watch = threading.Timer(60, process.kill)
+        watch.start()
         with process:
             while True:
                 try:
@@ -451,6 +491,7 @@ class TestTerminal:
                 if typed and b"Client secret" in shown:
                     os.write(ours, typed)
                     typed = b""
+        watch.cancel()
         os.close(ours)
         return process.returncode, shown.decode()
 
@@ -498,8 +539,6 @@ def interrupt(process):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT")
 @pytest.mark.parametrize("options", [[], ["--repeat", "40", "--concurrency", "4"]])
 def test_ctrl_c_ends_a_request_that_hangs(options):
-    import threading
-
     release = threading.Event()
 
     def respond(handler, body):
@@ -557,6 +596,8 @@ class TestModule:
             port_webhook.__main__.main()
 
         assert ended.value.code == 0
+        with pytest.raises(SystemExit):
+            runpy.run_path(port_webhook.__main__.__file__, run_name="__main__")
 
     @pytest.mark.parametrize("name", ["typer", "rich", "httpx2"])
     def test_a_missing_extra_is_named(self, name):

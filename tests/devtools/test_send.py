@@ -251,7 +251,7 @@ def test_check_needs_an_endpoint_that_accepts_the_genuine_one(endpoint):
 def test_check_notices_an_endpoint_that_fails():
     def respond(handler, body):
         if handler.headers.get("x-port-signature", "") == "":
-            handler.connection.close()
+            raise ConnectionError
         return 200, b""
 
     with serve(respond=respond) as endpoint:

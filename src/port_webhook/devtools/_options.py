@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -298,5 +299,4 @@ def _prompt() -> str:
     """Ask for the secret, if somebody is there to answer."""
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail(f"There is no secret: set {ENV_SECRET}, or give --secret-file.")
-    secret: str = typer.prompt("Client secret", hide_input=True, err=True)
-    return secret
+    return getpass("Client secret: ")

@@ -56,12 +56,13 @@ class Shape(StrEnum):
     CUSTOM = "custom"
 
 
+_SHAPES = f"What the body is: {', '.join(Shape)}."
+
+
 def send(
     url: Annotated[str, typer.Argument(help="Where to send it.", metavar="URL")],
     *,
-    shape: Annotated[
-        Shape, typer.Option(help="What the body is made of.")
-    ] = Shape.ACTION,
+    shape: Annotated[Shape, typer.Option(metavar="SHAPE", help=_SHAPES)] = Shape.ACTION,
     body: Annotated[
         str | None,
         typer.Option(
