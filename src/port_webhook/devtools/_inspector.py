@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from dataclasses import asdict
 from difflib import SequenceMatcher
 from importlib.resources import files
 from ipaddress import ip_address
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from port_webhook.devtools._copies import as_curl, as_fixture
 from port_webhook.devtools._masking import mask_headers
 from port_webhook.devtools._pretty import pretty
-from port_webhook.devtools._terminal import summarise
+from port_webhook.devtools._printer import summarise
 from port_webhook.exceptions import PayloadError, PortWebhookError
 from port_webhook.models import load_invocation
 
@@ -286,15 +287,7 @@ class Inspector:
         return found
 
     def _explain(self, record: Record) -> list[dict[str, Any]]:
-        return [
-            {
-                "code": each.code,
-                "proven": each.proven,
-                "text": each.text,
-                "remedy": each.remedy,
-            }
-            for each in self._diagnose(record)
-        ]
+        return [asdict(each) for each in self._diagnose(record)]
 
     def _is_editable(self, text: str | None) -> bool:
         # What is concealed would be sent as it is shown.

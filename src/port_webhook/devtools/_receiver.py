@@ -33,7 +33,7 @@ from port_webhook.models import load_invocation
 from port_webhook.models._recognition import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -110,7 +110,7 @@ class Receiver:
         history: Keeps them.
         answer: What the sender is told.
         forwarder: Passes them on; None does not.
-        on_record: Called with each one when all is known about it.
+        on_record: Awaited with each one after its sender was answered.
         clock: Returns the time in seconds since the epoch.
     """
 
@@ -122,7 +122,7 @@ class Receiver:
         *,
         answer: Answer,
         forwarder: Forwarder | None = None,
-        on_record: Callable[[Record], object] = lambda _: None,
+        on_record: Callable[[Record], Awaitable[object]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.history = history
@@ -161,15 +161,17 @@ class Receiver:
         if record.verified and self._answer.delay:
             await asyncio.sleep(self._answer.delay)
         await response(scope, receive, send)
+        await self._on_record(record)
 
     async def receive_event(self, event: SmeeEvent) -> None:
         """Receive one delivery from a smee.io channel, whose sender is not answered."""
         first = event.candidates[0]
-        await self.handle(
+        record, _ = await self.handle(
             Incoming(
                 "smee", "POST", event.target, event.headers, first, event.candidates
             )
         )
+        await self._on_record(record)
 
     async def send_again(
         self, record: Record, *, body: bytes | None, fresh: bool
@@ -194,10 +196,11 @@ class Receiver:
         ]
         incoming = Incoming("again", record.method, record.target, headers, content)
         new, _ = await self.handle(incoming)
+        await self._on_record(new)
         return new
 
     async def handle(self, incoming: Incoming) -> tuple[Record, Response]:
-        """Verify, keep, pass on and print one delivery.
+        """Verify, keep and pass on one delivery.
 
         Returns:
             What is kept of it, and the answer to its sender.
@@ -217,7 +220,6 @@ class Receiver:
             record, response.status_code if waits else None, forwarded
         )
         self._notify()
-        self._on_record(record)
         return record, response
 
     async def changes(self, version: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from port_webhook.devtools._causes import Cause
     from port_webhook.devtools._history import Record
 
-__all__ = ["Filters", "Mode", "Terminal", "visible"]
+__all__ = ["Filters", "Mode", "Printer", "summarise", "verdict_of", "visible"]
 
 Mode = Literal["readable", "compact", "quiet", "json"]
 
@@ -67,7 +67,7 @@ class _Console(Console):
             self.closed()
 
 
-class Terminal:
+class Printer:
     """Prints deliveries and notices.
 
     Deliveries go to the standard output, notices to the standard error, except for
@@ -77,7 +77,6 @@ class Terminal:
         mode: How much to print.
         filters: Which deliveries to print.
         conceal: Replaces the secrets in a text.
-        diagnose: Returns the causes of a refusal, for ``readable`` and ``json``.
         out: In place of the standard output.
         err: In place of the standard error.
     """
@@ -88,7 +87,6 @@ class Terminal:
         *,
         filters: Filters | None = None,
         conceal: Callable[[str], str] = str,
-        diagnose: Callable[[Record], Sequence[Cause]] = lambda _: (),
         out: TextIO | None = None,
         err: TextIO | None = None,
     ) -> None:
@@ -97,7 +95,6 @@ class Terminal:
         self.refused = 0
         self._filters = filters or Filters()
         self._conceal = conceal
-        self._diagnose = diagnose
         self._out = _console(out or sys.stdout)
         self._err = _console(err or sys.stderr)
 
@@ -117,7 +114,15 @@ class Terminal:
             self._out.file.write(self._conceal(text) + "\n")
             self._flush()
 
-    def delivery(self, record: Record) -> None:
+    def wants_causes(self, record: Record) -> bool:
+        """Tell whether `delivery` prints why *record* was refused."""
+        return (
+            not record.verified
+            and self.mode in {"readable", "json"}
+            and self._filters.match(record)
+        )
+
+    def delivery(self, record: Record, causes: Sequence[Cause] = ()) -> None:
         """Count *record*, and print it if the filters let it pass."""
         if record.verified:
             self.verified += 1
@@ -126,18 +131,12 @@ class Terminal:
         if not self._filters.match(record):
             return
         if self.mode == "json":
-            causes = [
-                {"code": each.code, "proven": each.proven, "text": each.text}
-                for each in self._causes(record)
-            ]
-            self.event("delivery", **summarise(record), causes=causes)
+            found = [asdict(each) for each in causes]
+            self.event("delivery", **summarise(record), causes=found)
         elif self.mode != "quiet" or not record.verified:
             self._headline(record)
             if self.mode == "readable":
-                self._details(record)
-
-    def _causes(self, record: Record) -> Sequence[Cause]:
-        return () if record.verified else self._diagnose(record)
+                self._details(record, causes)
 
     def _headline(self, record: Record) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(record.received_at))
@@ -161,7 +160,7 @@ class Terminal:
             parts.append((f"-> {record.status}", _DIM))
         self._line(self._out, *[part for part in parts if part[0]])
 
-    def _details(self, record: Record) -> None:
+    def _details(self, record: Record, causes: Sequence[Cause]) -> None:
         if record.verified:
             lines = (pretty(record.signed) or "").splitlines()
             for line in lines[:_SHOWN_LINES]:
@@ -171,7 +170,7 @@ class Terminal:
                 self._line(self._out, (more, _DIM))
         else:
             self._line(self._out, (f"    {record.reason}", ""))
-            for each in self._causes(record):
+            for each in causes:
                 proven = "" if each.proven else " (not proven)"
                 self._line(self._out, (f"    {each.code}{proven}: {each.text}", "yellow"))
                 self._line(self._out, (f"      {each.remedy}", ""))
