@@ -54,7 +54,9 @@ def as_fixture(record: Record) -> str:
     One that was verified is signed anew, with the secret of the test run. Another one
     stays as it came, so that it is refused again.
     """
-    at = datetime.fromtimestamp(record.received_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    at = datetime.fromtimestamp(record.received_at, UTC).strftime(
+        "%Y-%m-%d %H:%M:%S UTC"
+    )
     name = _NOT_A_NAME.sub("_", (record.action or "").lower()).strip("_")
     name = f"{name}_delivery" if name and not name[0].isdigit() else "delivery"
     what = ascii(f"{record.method} {record.path}"[:60])[1:-1].replace('"', "'")
@@ -69,7 +71,9 @@ def as_fixture(record: Record) -> str:
             f'    """{what}, received at {at}; signed anew."""\n'
             f"    return port_webhook_sign{sign}(BODY)\n"
         )
-    headers = "".join(f"    ({name!r}, {value!r}),\n" for name, value in _headers(record))
+    headers = "".join(
+        f"    ({name!r}, {value!r}),\n" for name, value in _headers(record)
+    )
     return (
         "import pytest\n\n"
         f"BODY = {record.body!r}\n"

@@ -127,7 +127,11 @@ class Inspector:
             routes=[
                 Route(f"{PATH}/api/deliveries", self._list),
                 Route(f"{PATH}/api/deliveries/{{number:int}}", self._show),
-                Route(f"{PATH}/api/deliveries/{{number:int}}/send", self._send, methods=["POST"]),
+                Route(
+                    f"{PATH}/api/deliveries/{{number:int}}/send",
+                    self._send,
+                    methods=["POST"],
+                ),
                 Route(f"{PATH}/api/diff", self._compare),
                 Route(f"{PATH}{{path:path}}", self._file),
             ]

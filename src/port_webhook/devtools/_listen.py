@@ -88,9 +88,7 @@ def serve(options: Options, secrets: Sequence[str | bytes]) -> None:
         ListenError: The receiver cannot start, or the channel is none.
         ConfigurationError: A secret is not valid.
     """
-    printer = Printer(
-        options.mode, filters=options.filters, conceal=Mask(secrets).text
-    )
+    printer = Printer(options.mode, filters=options.filters, conceal=Mask(secrets).text)
     with _bind(options.host, options.port) as listener:
         asyncio.run(Session(options, secrets, printer, listener).run())
 

@@ -48,7 +48,10 @@ class Filters:
     def match(self, record: Record) -> bool:
         """Tell whether *record* passes."""
         return (
-            (not self.paths or any(fnmatchcase(record.path, each) for each in self.paths))
+            (
+                not self.paths
+                or any(fnmatchcase(record.path, each) for each in self.paths)
+            )
             and self.verdict in {None, verdict_of(record)}
             and (not self.actions or record.action in self.actions)
         )
@@ -155,7 +158,9 @@ class Printer:
             parts.append((record.source, _DIM))
         if record.forwarded is not None:
             found = record.forwarded.status or "no response"
-            parts.append((f"forwarded: {found}", "" if record.forwarded.status else _RED))
+            parts.append(
+                (f"forwarded: {found}", "" if record.forwarded.status else _RED)
+            )
         if record.status is not None:
             parts.append((f"-> {record.status}", _DIM))
         self._line(self._out, *[part for part in parts if part[0]])
@@ -172,7 +177,9 @@ class Printer:
             self._line(self._out, (f"    {record.reason}", ""))
             for each in causes:
                 proven = "" if each.proven else " (not proven)"
-                self._line(self._out, (f"    {each.code}{proven}: {each.text}", "yellow"))
+                self._line(
+                    self._out, (f"    {each.code}{proven}: {each.text}", "yellow")
+                )
                 self._line(self._out, (f"      {each.remedy}", ""))
         if (forwarded := record.forwarded) is not None:
             found = forwarded.error or str(forwarded.status)
@@ -232,9 +239,7 @@ def visible(text: str) -> str:
     """Show characters that would steer a terminal, or hide text, as escapes."""
     if text.isprintable():
         return text
-    return "".join(
-        each if each.isprintable() else ascii(each)[1:-1] for each in text
-    )
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _console(file: TextIO) -> _Console:

@@ -153,7 +153,9 @@ class Receiver:
             error = UnreadableBodyError("The connection ended before the body did.")
         except DeliveryError as refusal:
             error = refusal
-        headers = [(name.decode("latin-1"), text.decode("latin-1")) for name, text in raw]
+        headers = [
+            (name.decode("latin-1"), text.decode("latin-1")) for name, text in raw
+        ]
         incoming = Incoming(
             "http", scope["method"], target.decode("latin-1"), headers, body, (), error
         )
@@ -216,9 +218,7 @@ class Receiver:
         waits = record.source == "http"
         if forwarded is not None:
             forwarded.body = forwarded.body[:_KEPT_RESPONSE]
-        self.history.finish(
-            record, response.status_code if waits else None, forwarded
-        )
+        self.history.finish(record, response.status_code if waits else None, forwarded)
         self._notify()
         return record, response
 

@@ -64,7 +64,9 @@ def listen(
     smee: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Receive from a smee.io channel, too.", show_default=False
+            metavar="URL",
+            help="Receive from a smee.io channel, too.",
+            show_default=False,
         ),
     ] = None,
     history: Annotated[
@@ -102,7 +104,9 @@ def listen(
     action: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ID", help="Print only these actions; repeatable.", show_default=False
+            metavar="ID",
+            help="Print only these actions; repeatable.",
+            show_default=False,
         ),
     ] = None,
     inspector: Annotated[
