@@ -58,7 +58,8 @@ _REMEDIES = {
     "http_form": "Verify the body and the two headers with Verifier.verify, not with "
     "the Kafka adapter.",
     "unknown": "Compare the secret with the one that Port shows, and the body with "
-    "what Port sent, byte by byte. Give other secrets that may be in use as candidates.",
+    "what Port sent, byte by byte. Give other secrets that may be in use as "
+    "candidates.",
 }
 
 

@@ -90,8 +90,8 @@ def diagnose(
     try:
         pairs = read_pairs(headers)
     except MalformedHeaderError as error:
-        found = cause(error.code, str(error))
-        return Explanation(verified=False, causes=(found,))
+        broken = cause(error.code, str(error))
+        return Explanation(verified=False, causes=(broken,))
     facts = read_facts(pairs)
     causes: list[Cause] = []
     message = find_message(body) if kafka or not facts.macs else None

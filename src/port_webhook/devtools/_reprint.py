@@ -247,7 +247,8 @@ def _collect(value: Any, at: str, objects: list[tuple[str, dict[str, Any]]]) -> 
         for key, each in members.items():
             _collect(each, key, objects)
     elif isinstance(value, list):
-        for each in cast("list[Any]", value):
+        items: list[Any] = value
+        for each in items:
             _collect(each, at, objects)
 
 
@@ -277,7 +278,7 @@ def _write(value: Any, style: _Style, line: str, at: str = "") -> Iterator[str]:
         ]
         yield from _join("{", parts, "}", style, line)
     elif isinstance(value, list):
-        items = cast("list[Any]", value)
+        items: list[Any] = value
         parts = [[*_write(each, style, _deeper(line, style))] for each in items]
         yield from _join("[", parts, "]", style, line)
     elif isinstance(value, _Number):

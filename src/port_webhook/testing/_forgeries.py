@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     Pairs = list[tuple[str, str]]
     Send = Callable[[str, str, Pairs, bytes], Any]
 
-__all__ = ["aassert_refuses_forgeries", "assert_refuses_forgeries"]
+__all__ = [
+    "REFUSALS",
+    "Forgery",
+    "aassert_refuses_forgeries",
+    "assert_refuses_forgeries",
+    "forge",
+]
 
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _JSON = "application/json"
@@ -34,7 +40,8 @@ _EIGHT_DAYS = 8 * 86_400  # more than any Verifier accepts
 _STRANGER = "a-secret-that-no-application-has"
 _ACCEPTED = range(200, 300)
 _REDIRECTED = range(300, 400)
-_REFUSALS = frozenset((400, 401, 405, 413, 415))
+# The statuses that refuse a forgery.
+REFUSALS = frozenset((400, 401, 405, 413, 415))
 _SERVER_ERROR = 500
 _GENUINE_HINTS = {
     401: "does the application have another secret, or another clock?",
@@ -51,7 +58,15 @@ _FORGED_HINTS = {
 _SIGNER = "_signer"
 
 
-class _Request(NamedTuple):
+class Forgery(NamedTuple):
+    """A request that must be refused, but for the first, which is genuine.
+
+    Attributes:
+        name: In which way it is forged.
+        signature: The headers of the signature.
+        body: The body.
+    """
+
     name: str
     signature: Pairs
     body: bytes
@@ -111,7 +126,7 @@ def assert_refuses_forgeries(
     trial = _Trial(client, path, method, headers)
     signer = _find_signer(client, secret, signer)
     with _unsigned(client):
-        for request in _requests(signer, document, agent=agent, max_age=max_age):
+        for request in forge(signer, document, agent=agent, max_age=max_age):
             with trial.watch(request):
                 response = trial.send(request)
                 if hasattr(response, "__await__"):
@@ -143,7 +158,7 @@ async def aassert_refuses_forgeries(
     trial = _Trial(client, path, method, headers)
     signer = _find_signer(client, secret, signer)
     with _unsigned(client):
-        for request in _requests(signer, document, agent=agent, max_age=max_age):
+        for request in forge(signer, document, agent=agent, max_age=max_age):
             with trial.watch(request):
                 response = trial.send(request)
                 if hasattr(response, "__await__"):
@@ -169,13 +184,13 @@ class _Trial:
         self._sent = 0
         self._failures: list[str] = []
 
-    def send(self, request: _Request) -> Any:
+    def send(self, request: Forgery) -> Any:
         self._sent += 1
         pairs = [("content-type", _JSON), *self._headers, *request.signature]
         return self._send(self._method, self._path, pairs, request.body)
 
     @contextmanager
-    def watch(self, request: _Request) -> Generator[None]:
+    def watch(self, request: Forgery) -> Generator[None]:
         """Note an exception for a forgery; that for the genuine request is raised."""
         try:
             yield
@@ -187,7 +202,7 @@ class _Trial:
             problem = f"the application raised {type(error).__name__}"
             self._failures.append(f"{request.name}: {problem}")
 
-    def judge(self, request: _Request, response: Any) -> None:
+    def judge(self, request: Forgery, response: Any) -> None:
         status = _status_of(response)
         if self._sent == 1:
             if status not in _ACCEPTED:
@@ -196,7 +211,7 @@ class _Trial:
                     hint = "give the path that it redirects to."
                 msg = f"The genuine request to {self._path} got {status}: {hint}"
                 raise AssertionError(msg)
-        elif status not in _REFUSALS:
+        elif status not in REFUSALS:
             hint = "this is no refusal"
             if status in _ACCEPTED or status in _REDIRECTED:
                 hint = "it got through"
@@ -299,26 +314,26 @@ def _unsigned(client: Any) -> Generator[None]:
         setattr(holder, _SIGNER, kept)
 
 
-def _requests(
+def forge(
     signer: Signer, document: Document, *, agent: bool, max_age: int
-) -> Iterator[_Request]:
+) -> Iterator[Forgery]:
     """Yield a genuine request, then all forgeries of it."""
     if document is None:
         # An id of its own, since an application may remember what it has run.
         document = action_invocation(run_id=f"r_{uuid4().hex}")
     body, headers = signer(document)
     text, signature = headers[TIMESTAMP_HEADER], headers[SIGNATURE_HEADER]
-    yield _Request("genuine", _pairs(text, signature), body)
+    yield Forgery("genuine", _pairs(text, signature), body)
     for name, forged in _bodies(body, agent=agent):
         if forged != body:
-            yield _Request(name, _pairs(text, signature), forged)
+            yield Forgery(name, _pairs(text, signature), forged)
     for name, other in _timestamps(text):
-        yield _Request(name, _pairs(other, signature), body)
+        yield Forgery(name, _pairs(other, signature), body)
     for name, other in _signatures(signature):
         if other != signature:
-            yield _Request(name, _pairs(text, other), body)
+            yield Forgery(name, _pairs(text, other), body)
     for name, pairs in _other_headers(text, signature):
-        yield _Request(name, pairs, body)
+        yield Forgery(name, pairs, body)
     now = int(text)
     for name, moment in (
         ("stale", now - max_age - _MINUTE),
@@ -326,15 +341,13 @@ def _requests(
         ("far in the future", now + _EIGHT_DAYS),
         ("far in the future, in milliseconds", (now + _EIGHT_DAYS) * 1000),
     ):
-        yield _Request(name, list(signer.headers(body, timestamp=moment).items()), body)
+        yield Forgery(name, list(signer.headers(body, timestamp=moment).items()), body)
     millis = signer.headers(body, timestamp=now * 1000)[SIGNATURE_HEADER]
-    yield _Request(
-        "signed in milliseconds, sent in seconds", _pairs(text, millis), body
-    )
+    yield Forgery("signed in milliseconds, sent in seconds", _pairs(text, millis), body)
     stranger = Signer(_STRANGER).headers(body, timestamp=now)
-    yield _Request("signed with another secret", list(stranger.items()), body)
+    yield Forgery("signed with another secret", list(stranger.items()), body)
     other = signer.headers(body + b" ", timestamp=now)[SIGNATURE_HEADER]
-    yield _Request("signature of another body", _pairs(text, other), body)
+    yield Forgery("signature of another body", _pairs(text, other), body)
 
 
 def _pairs(timestamp: str, signature: str) -> Pairs:

@@ -1,0 +1,282 @@
+"""``port-webhook send``: a delivery of any shape, genuine or not, to a URL."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from port_webhook.devtools._options import (
+    Headers,
+    Json,
+    SecretFile,
+    find_secrets,
+    read_file,
+)
+from port_webhook.devtools._sending import (
+    Answer,
+    Outgoing,
+    Sender,
+    Variant,
+    check,
+    repeat,
+)
+from port_webhook.devtools._terminal import (
+    REFUSED,
+    console,
+    fail,
+    printable,
+    say,
+    say_json,
+)
+
+if TYPE_CHECKING:
+    from port_webhook.devtools._sending import Verdict
+
+__all__ = ["Shape", "send"]
+
+_MAX_SHOWN = 4000
+_ACCEPTED = range(200, 400)
+
+
+class Shape(StrEnum):
+    """The documented shapes of a delivery."""
+
+    ACTION = "action"
+    TRIGGER_DATA = "trigger-data"
+    EVENT = "event"
+    CHANGELOG = "changelog"
+    NODE_RUN = "node-run"
+    CUSTOM = "custom"
+
+
+def send(
+    url: Annotated[str, typer.Argument(help="Where to send it.", metavar="URL")],
+    *,
+    shape: Annotated[
+        Shape, typer.Option(help="What the body is made of.")
+    ] = Shape.ACTION,
+    body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Your own body instead; - is standard input."
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change a field, such as payload.properties.cpu=4; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    agent: Annotated[
+        bool, typer.Option("--agent", help="Sign and send as Port's agent does.")
+    ] = False,
+    method: Annotated[str, typer.Option(help="HTTP method.")] = "POST",
+    header: Headers = None,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Signed too long ago.", rich_help_panel="Forged"),
+    ] = False,
+    tampered: Annotated[
+        bool,
+        typer.Option(
+            "--tampered", help="Changed after signing.", rich_help_panel="Forged"
+        ),
+    ] = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay", help="The same request twice.", rich_help_panel="Forged"
+        ),
+    ] = False,
+    check_all: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Some fifty forgeries: is each refused?",
+            rich_help_panel="Forged",
+        ),
+    ] = False,
+    max_age: Annotated[
+        int,
+        typer.Option(
+            "--max-age",
+            min=0,
+            help="The endpoint's, in seconds, for --stale and --check.",
+            rich_help_panel="Forged",
+        ),
+    ] = 300,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--repeat",
+            min=1,
+            max=100_000,
+            help="How many, each signed anew; over 100 on loopback only.",
+            rich_help_panel="Load",
+        ),
+    ] = 1,
+    concurrency: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="How many at a time.", rich_help_panel="Load"),
+    ] = 1,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for an answer.")
+    ] = 30,
+    secret_file: SecretFile = None,
+    as_json: Json = False,
+) -> None:
+    """Send a signed delivery to a URL, and show the answer.
+
+    The view behind the URL runs as for a delivery of Port's.
+    """
+    if sum((stale, tampered, replay, check_all, count > 1)) > 1:
+        fail("Give one of --stale, --tampered, --replay, --check and --repeat.")
+    variant = Variant.GENUINE
+    for wanted, each in ((stale, Variant.STALE), (tampered, Variant.TAMPERED)):
+        variant = each if wanted else variant
+    raw = None if body is None else read_file(body)
+    secret = find_secrets(secret_file).current
+    outgoing = Outgoing(shape.value, raw, sets or [], secret, agent, max_age)
+    with Sender(url, method, header or [], timeout) as sender:
+        if check_all:
+            _check(sender, outgoing, as_json=as_json)
+        elif count > 1:
+            _repeat(sender, outgoing, count, concurrency, as_json=as_json)
+        else:
+            request = outgoing.make(variant)
+            answers = [sender.send(request)]
+            if replay:
+                answers.append(sender.send(request))
+            _show(answers, sender, len(request.body), as_json=as_json)
+
+
+def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) -> None:
+    """Print what was answered; a request that was sent twice has two answers."""
+    if as_json:
+        listed = [each.as_dict() for each in answers]
+        say_json(listed if len(listed) > 1 else listed[0])
+    else:
+        say(f"{sender.method} {printable(sender.url)}, {size} bytes")
+        for each in answers:
+            _show_one(each)
+    if not answers[-1].accepted:
+        raise typer.Exit(REFUSED)
+
+
+def _show_one(answer: Answer) -> None:
+    if answer.status is None:
+        fail(answer.error, REFUSED)
+    style = "bold green" if answer.accepted else "bold red"
+    phrase = f"{answer.status} {printable(answer.phrase)}".rstrip()
+    say(Text.assemble((phrase, style), f" in {answer.milliseconds:.0f} ms"))
+    text = answer.body.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    if len(text) > _MAX_SHOWN:
+        text = f"{text[:_MAX_SHOWN]}\n… {len(answer.body)} bytes in all"
+    if text:
+        say(printable(text))
+
+
+def _check(sender: Sender, outgoing: Outgoing, *, as_json: bool) -> None:
+    genuine, verdicts = check(sender, outgoing)
+    refused = [each for each in verdicts if each.refused]
+    right = genuine.accepted and len(refused) == len(verdicts)
+    if as_json:
+        listed = [
+            {"name": each.name, "status": each.status, "refused": each.refused}
+            for each in verdicts
+        ]
+        say_json({"genuine": genuine.status, "forgeries": listed, "refuses_all": right})
+    elif not genuine.accepted:
+        words = genuine.error or f"got {genuine.status}, so nothing was shown"
+        fail(f"The genuine request failed: {words}", REFUSED)
+    else:
+        _show_verdicts(verdicts)
+        style = "bold green" if right else "bold red"
+        say(f"{len(refused)} of {len(verdicts)} forgeries are refused.", style)
+    if not right:
+        raise typer.Exit(REFUSED)
+
+
+def _show_verdicts(verdicts: list[Verdict]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("Forgery", "HTTP", ""):
+        table.add_column(name, overflow="fold")
+    for each in verdicts:
+        mark = ("refused", "green") if each.refused else ("GOT THROUGH", "bold red")
+        if not each.refused and (each.status or 500) >= 400:  # noqa: PLR2004  # HTTP's own classes
+            mark = ("no refusal", "yellow")
+        table.add_row(each.name, str(each.status or "failed"), Text(*mark))
+    out = console()
+    if not out.is_terminal:
+        out.width = min(out.width, 100)
+    out.print(table)
+
+
+def _repeat(
+    sender: Sender,
+    outgoing: Outgoing,
+    count: int,
+    concurrency: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Send many, with a progress bar where somebody looks, and sum up."""
+    if not sender.is_loopback and count > 100:  # noqa: PLR2004  # as the help says
+        fail("More than 100 requests go to loopback only.")
+    from rich.progress import Progress
+
+    started = time.perf_counter()
+    err = console(stderr=True)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("Sending", total=count)
+        answers = repeat(
+            sender, outgoing, count, concurrency, lambda: bar.advance(task)
+        )
+    summary = _sum_up(answers, time.perf_counter() - started)
+    if as_json:
+        say_json(summary)
+    else:
+        _show_summary(summary)
+    if any(not each.accepted for each in answers):
+        raise typer.Exit(REFUSED)
+
+
+def _sum_up(answers: list[Answer], seconds: float) -> dict[str, Any]:
+    statuses: dict[str, int] = {}
+    for each in answers:
+        name = "failed" if each.status is None else str(each.status)
+        statuses[name] = statuses.get(name, 0) + 1
+    times = sorted(each.milliseconds for each in answers)
+    last = len(times) - 1
+    marks = {"min": 0.0, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    return {
+        "requests": len(answers),
+        "statuses": dict(sorted(statuses.items())),
+        "seconds": round(seconds, 3),
+        "per_second": round(len(answers) / max(seconds, 1e-9), 1),
+        "latency_ms": {
+            name: round(times[round(share * last)], 1) for name, share in marks.items()
+        },
+    }
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    statuses = ", ".join(
+        f"{count} x {name}" for name, count in summary["statuses"].items()
+    )
+    say(f"{summary['requests']} requests: {statuses}")
+    say(f"{summary['seconds']} s, {summary['per_second']} a second")
+    listed = ", ".join(f"{name} {ms}" for name, ms in summary["latency_ms"].items())
+    say(f"Latency in ms: {listed}")
