@@ -6,11 +6,11 @@ import json
 import os
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 __all__ = ["Forwarded", "History", "Record"]
 
@@ -152,11 +152,13 @@ class History:
         return next(iter(self._records), self._last_id + 1)
 
     def add(self, record: Record) -> None:
-        """Number *record* and keep it; the oldest ones make room."""
+        """Number *record* and keep it; the oldest ones make room.
+
+        It gets into the file when it is finished.
+        """
         self._last_id += 1
         record.id = self._last_id
         self._keep(record)
-        self._append(record)
 
     def finish(
         self, record: Record, status: int | None, forwarded: Forwarded | None
@@ -171,7 +173,7 @@ class History:
             self._size += record.size - size
             self.version += 1
             record.version = self.version
-            self._append(record)
+        self._append(record)
 
     def _keep(self, record: Record) -> None:
         known = self._records.get(record.id)

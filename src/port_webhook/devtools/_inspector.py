@@ -71,6 +71,7 @@ _WAIT = 20.0
 _MAX_TEXT = 512 * 1024
 _MAX_EDIT = 2 * 1024 * 1024
 _MAX_LINES = 4000
+_CONTEXT = 3
 _HEX_BYTES = 4096
 _FIELDS = (
     "run_id",
@@ -164,11 +165,13 @@ class Inspector:
         is_api = request.url.path.startswith(f"{PATH}/api/")
         if not is_api:
             return None
-        origins = headers.getlist("origin")
-        own = [f"http://{host[0].lower()}"]
-        if [each.lower() for each in origins] != own and (
-            origins or request.method != "GET"
-        ):
+        return self._refuse_action(request, f"http://{host[0].lower()}")
+
+    def _refuse_action(self, request: Request, own: str) -> Response | None:
+        """Return the answer to a request that the page did not send."""
+        headers = request.headers
+        origins = [each.lower() for each in headers.getlist("origin")]
+        if origins != [own] and (origins or request.method != "GET"):
             return _problem(403, "The request comes from another origin.")
         if headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return _problem(403, "The request comes from another site.")
@@ -412,15 +415,23 @@ def _lines(record: Record) -> list[str]:
 
 
 def _diff_lines(first: list[str], second: list[str]) -> list[tuple[str, str]]:
-    if max(len(first), len(second)) > _MAX_LINES:
-        # To compare them could take minutes.
-        note = [("!", f"Only the first {_MAX_LINES} lines are compared.")]
-        return note + _diff_lines(first[:_MAX_LINES], second[:_MAX_LINES])
+    """Return the lines with a mark before each; equal ones far from others left out."""
     found: list[tuple[str, str]] = []
+    if max(len(first), len(second)) > _MAX_LINES:
+        # To compare them all could take minutes.
+        found.append(("@", f"Only the first {_MAX_LINES} lines are compared."))
+        first, second = first[:_MAX_LINES], second[:_MAX_LINES]
     matcher = SequenceMatcher(None, first, second)
     for tag, from_a, to_a, from_b, to_b in matcher.get_opcodes():
         if tag == "equal":
-            found += [(" ", line) for line in first[from_a:to_a]]
+            lines = [(" ", line) for line in first[from_a:to_a]]
+            head = _CONTEXT if from_a else 0
+            tail = _CONTEXT if to_a < len(first) else 0
+            left_out = len(lines) - head - tail
+            if left_out > 1:
+                note = ("@", f"({left_out} equal lines)")
+                lines[head : len(lines) - tail] = [note]
+            found += lines
         else:
             found += [("-", line) for line in first[from_a:to_a]]
             found += [("+", line) for line in second[from_b:to_b]]

@@ -29,17 +29,17 @@ def pretty(data: bytes) -> str | None:
     return "".join(_indent(_TOKEN.findall(data.decode("utf-8"))))
 
 
-def _indent(tokens: list[str]) -> Iterator[str]:
+def _indent(parts: list[str]) -> Iterator[str]:
     depth = 0
     previous = ""
-    for token in tokens:
-        if token in "]}":
+    for part in parts:
+        if part in "]}":
             depth -= 1
-            if _CLOSING.get(previous) != token:
+            if _CLOSING.get(previous) != part:
                 yield "\n" + "  " * depth
         elif previous in _CLOSING or previous == ",":
             yield "\n" + "  " * depth
-        if token in _CLOSING:
+        if part in _CLOSING:
             depth += 1
-        previous = token
-        yield ": " if token == ":" else token
+        previous = part
+        yield ": " if part == ":" else part

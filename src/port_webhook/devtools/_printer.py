@@ -174,7 +174,8 @@ class Printer:
                 more = f"    ... {len(lines) - _SHOWN_LINES} more lines"
                 self._line(self._out, (more, _DIM))
         else:
-            self._line(self._out, (f"    {record.reason}", ""))
+            if not causes:
+                self._line(self._out, (f"    {record.reason}", ""))
             for each in causes:
                 proven = "" if each.proven else " (not proven)"
                 self._line(

@@ -62,6 +62,7 @@ _FRAMING = frozenset(("content-length", "host"))
 _MAX_RESPONSE = 1024 * 1024
 _KEPT_RESPONSE = 64 * 1024
 _NO_RESPONSE = 502
+_WITHOUT_BODY = (204, 304)
 
 
 @dataclass(frozen=True)
@@ -210,16 +211,23 @@ class Receiver:
         record, error = self._judge(incoming)
         self.history.add(record)
         self._notify()
-        forwarded = None
-        # What is refused goes no further, unless it was sent again on purpose.
-        if self.forwarder is not None and (error is None or record.source == "again"):
-            forwarded = await self.forwarder.send(record)
-        response = self._respond(error, forwarded)
-        waits = record.source == "http"
-        if forwarded is not None:
-            forwarded.body = forwarded.body[:_KEPT_RESPONSE]
-        self.history.finish(record, response.status_code if waits else None, forwarded)
-        self._notify()
+        forwarded: Forwarded | None = None
+        status: int | None = None
+        try:
+            # What is refused goes no further, unless it was sent again on purpose.
+            if self.forwarder is not None and (
+                error is None or record.source == "again"
+            ):
+                forwarded = await self.forwarder.send(record)
+            response = self._respond(error, forwarded)
+            if record.source == "http":
+                status = response.status_code
+        finally:
+            # Also if the process ends before there is a response.
+            if forwarded is not None:
+                forwarded.body = forwarded.body[:_KEPT_RESPONSE]
+            self.history.finish(record, status, forwarded)
+            self._notify()
         return record, response
 
     async def changes(self, version: int, seconds: float) -> None:
@@ -377,8 +385,7 @@ def _pass_back(forwarded: Forwarded) -> Response:
         for name, value in forwarded.headers
         if name.lower() not in _HOP_BY_HOP | _FRAMING
     ]
-    has_body = forwarded.status >= 200 and forwarded.status not in {204, 304}
-    if has_body:
+    if forwarded.status not in _WITHOUT_BODY:
         length = str(len(forwarded.body)).encode("ascii")
         response.raw_headers.append((b"content-length", length))
     return response

@@ -48,6 +48,7 @@ _CONNECTION = frozenset(
         "upgrade",
     )
 )
+_MARK = "\N{BYTE ORDER MARK}".encode()
 _NOT_ASCII = re.compile("[^\x00-\x7e]")
 
 
@@ -92,9 +93,9 @@ class EventReader:
             SmeeError: An event is too large.
         """
         buffer = self._buffer + chunk
-        if not self._started and len(buffer) > 2:
+        if not self._started and len(buffer) >= len(_MARK):
             self._started = True
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            buffer = buffer.removeprefix(_MARK)
         # A final CR may be the first half of a line's end.
         held = b"\r" if buffer.endswith(b"\r") else b""
         *lines, rest = _LINES.split(buffer[: len(buffer) - len(held)])
@@ -234,7 +235,7 @@ def _check(response: httpx2.Response) -> None:
         SmeeError: It would not.
     """
     status = response.status_code
-    if status in {408, 429} or status >= 500:
+    if status in {408, 429} or response.is_server_error:
         raise httpx2.HTTPStatusError(
             f"the server answered {status}", request=response.request, response=response
         )
@@ -244,7 +245,7 @@ def _check(response: httpx2.Response) -> None:
             f"answered {status}; is the channel {response.headers.get('location')} ?"
         )
     kind = response.headers.get("content-type", "")
-    if status != 200 or not kind.startswith("text/event-stream"):
+    if not response.is_success or not kind.startswith("text/event-stream"):
         raise SmeeError(f"is no channel: it answered {status} with {kind or 'nothing'}")
 
 

@@ -119,12 +119,6 @@ def listen(
 
     A page shows them, explains what was refused, and sends them again. Its address,
     with its token, is printed at the start. Press Ctrl-C to stop.
-
-    Example:
-
-        port-webhook listen --forward http://127.0.0.1:5000/port
-
-        port-webhook listen --smee https://smee.io/CHANNEL --history deliveries.jsonl
     """
     # Imported here, so that the other commands start without a server.
     from port_webhook.devtools._listen import ListenError, Options, check_url, serve

@@ -348,7 +348,10 @@ function edit(found) {
     make("p", { className: "hint", textContent: found.text === null ? why : where }),
     make("div", { className: "tools" }, send, button("Cancel", () => holder.replaceChildren()),
       make("label", {}, fresh, " sign now (otherwise the old signature goes along, byte for byte)"))));
-  if (found.text !== null) text.focus();
+  if (found.text === null) return;
+  text.focus();
+  text.setSelectionRange(0, 0);
+  text.scrollTop = 0;
 }
 
 function startDiff(id) {
@@ -372,7 +375,7 @@ async function compare(a, b) {
   notify("");
   document.body.classList.add("open");
   const lines = (pairs) => make("pre", { className: "diff" }, ...pairs.map(([tag, text]) =>
-    span({ "+": "added", "-": "removed" }[tag] || "", `${tag} ${text}`)));
+    span({ "+": "added", "-": "removed", "@": "equal" }[tag] || "", tag === "@" ? text : `${tag} ${text}`)));
   detail.replaceChildren(
     make("h2", { textContent: `#${found.a} compared with #${found.b}` }),
     make("div", { className: "tools" }, button("Back", close, "back"), button(`Show #${b}`, () => show(b))),
