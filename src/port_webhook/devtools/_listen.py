@@ -25,7 +25,7 @@ from port_webhook.devtools._smee import SmeeError, follow
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Coroutine, Generator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -305,7 +305,7 @@ class _Server(uvicorn.Server):
         self._receiver = receiver
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Stop for a signal; one that is ignored, as by nohup, stays so."""
         before: dict[int, Any] = {}
         try:
@@ -317,8 +317,8 @@ class _Server(uvicorn.Server):
         try:
             yield
         finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; at once for the second signal."""

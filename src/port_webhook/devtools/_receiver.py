@@ -143,7 +143,8 @@ class Receiver:
         target: bytes = scope["raw_path"]
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        body, error = b"", None
+        body = b""
+        error: DeliveryError | None = None
         try:
             body = await collect(
                 request.stream(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 import httpx2
@@ -153,8 +153,8 @@ def read_event(data: bytes) -> SmeeEvent | None:
         and not isinstance(value, bool)
     ]
     query = members.get("query")
-    pairs = query.items() if isinstance(query, dict) else ()
-    encoded = urlencode([(str(name), str(value)) for name, value in pairs])
+    pairs = cast("dict[str, Any]", query) if isinstance(query, dict) else {}
+    encoded = urlencode([(name, str(value)) for name, value in pairs.items()])
     target = f"/?{encoded}" if encoded else "/"
     return SmeeEvent(target, headers, _candidates(body))
 

@@ -126,9 +126,10 @@ def listen(
     from port_webhook.devtools._receiver import Answer
 
     modes: dict[Mode, bool] = {"compact": compact, "quiet": quiet, "json": as_json}
-    chosen = [name for name, wanted in modes.items() if wanted]
+    chosen: list[Mode] = [name for name, wanted in modes.items() if wanted]
     if len(chosen) > 1:
         raise CaptureError(f"give one of --{' and --'.join(chosen)}")
+    mode: Mode = chosen[0] if chosen else "readable"
     answer = Answer(respond, _read_answer(body), delay)
     if answer.body and respond is None and forward is not None:
         raise CaptureError("with --forward, --body needs --respond")
@@ -142,7 +143,7 @@ def listen(
                 smee=None if smee is None else check_url("--smee", smee),
                 history=history,
                 keep=keep,
-                mode=chosen[0] if chosen else "readable",
+                mode=mode,
                 filters=Filters(path or (), verdict, action or ()),
                 agent=agent,
                 inspector=inspector,
