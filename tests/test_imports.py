@@ -291,7 +291,6 @@ def assigns(node, name):
 )
 def test_an_init_hands_names_on_and_holds_no_code(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-    node: Any
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             # PEP 562
@@ -303,6 +302,7 @@ def test_an_init_hands_names_on_and_holds_no_code(path):
         else:
             assert isinstance(node, allowed), ast.unparse(node)
             if isinstance(node, ast.Assign | ast.AnnAssign):
+                assert node.value is not None
                 ast.literal_eval(node.value)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_webhook.devtools._commands._decrypt import decrypt
 from port_webhook.devtools._commands._explain import explain
+from port_webhook.devtools._commands._listen import listen
 from port_webhook.devtools._commands._send import send
 from port_webhook.devtools._commands._sign import sign
 from port_webhook.devtools._commands._verify import verify
@@ -40,6 +41,14 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
         (
             "port-webhook send http://127.0.0.1:8000/port --set context.runId=r_1\n\n"
             "port-webhook send http://127.0.0.1:8000/port --check"
+        ),
+    ),
+    "listen": (
+        listen,
+        (
+            "port-webhook listen --forward http://127.0.0.1:5000/port\n\n"
+            "port-webhook listen --smee https://smee.io/CHANNEL "
+            "--history deliveries.jsonl"
         ),
     ),
     "decrypt": (decrypt, "port-webhook decrypt --body body.json"),
