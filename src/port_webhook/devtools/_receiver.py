@@ -27,7 +27,6 @@ from port_webhook.integration import (
     check_media,
     check_method,
     collect,
-    join_header,
 )
 from port_webhook.models import load_invocation
 from port_webhook.models._recognition import shape_of
@@ -100,6 +99,11 @@ class Incoming(NamedTuple):
     body: bytes = b""
     candidates: Sequence[bytes] = ()
     error: DeliveryError | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return all lines of the header *name* (lower case) joined by commas."""
+        values = [value for key, value in self.headers if key.lower() == name]
+        return ",".join(values) if values else None
 
 
 class Receiver:
@@ -283,13 +287,7 @@ class Receiver:
             raise incoming.error
         check_method(incoming.method)
         checked = self._verifier.check_headers(incoming.headers)
-        raw = [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in incoming.headers
-        ]
-        check_media(
-            join_header(raw, b"content-type"), join_header(raw, b"content-encoding")
-        )
+        check_media(*map(incoming.header, ("content-type", "content-encoding")))
         body: Any = incoming.body
         if incoming.candidates:
             body = SignedForms("port", incoming.candidates)
