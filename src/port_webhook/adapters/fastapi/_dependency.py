@@ -22,6 +22,7 @@ from port_webhook.integration import (
     DELIVERY_KEY,
     abegin,
     check_body,
+    check_charset,
     check_media,
     declared_length,
 )
