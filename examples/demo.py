@@ -25,7 +25,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from port_webhook import sign
+from port_webhook import devtools, sign
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -283,6 +283,15 @@ def explain(lines: Queue[str]) -> str:
     return f"verified via {record['port_via']}"
 
 
+def show_explanation(genuine: Case) -> None:
+    """Show what `port-webhook explain` says of a delivery that was refused."""
+    print(
+        "\nThe genuine delivery with a line break added, checked with another secret:\n"
+    )
+    secrets = {"the configured secret": PREVIOUS, "production": SECRET}
+    print(devtools.explain(genuine.body + b"\n", genuine.headers, secrets))
+
+
 def report_runs(host: str, port: int, api: PortApi, table: Table) -> bool:
     """Let the receiver report two runs; tell whether both ended as expected."""
     right = True
@@ -351,6 +360,7 @@ def main() -> int:
     print(HEADING)
     console.print(table)
     print(f"\n{right} of {len(every)} answers as expected.")
+    show_explanation(every[0])
     print(REPORTED)
     console.print(runs)
     if right < len(every) or not reported:

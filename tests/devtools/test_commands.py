@@ -361,7 +361,7 @@ def test_decrypt_reads_a_private_key(folder):
     body = ("--body", "body", "--path", "password")
     assert call("decrypt", *body, *options, secret=None).json == {"password": "hunter2"}
     done = call("decrypt", value, *options, "--password-file", "password", secret=None)
-    assert done.status == 2
+    assert done.status == 1
 
 
 @RUNNERS

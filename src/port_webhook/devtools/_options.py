@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -29,6 +30,9 @@ from port_webhook.devtools._captures import (
 )
 from port_webhook.devtools._secrets import Candidate
 from port_webhook.devtools._terminal import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "At",
@@ -182,12 +186,13 @@ class Sources(NamedTuple):
         return capture._replace(headers=[*capture.headers, *self._read_headers()])
 
     def _read_capture(self) -> Capture | None:
-        readers = {
+        entry = self.entry
+        readers: dict[str, tuple[str | None, Callable[[bytes], Capture]]] = {
             "http": (self.http, read_http),
             "curl": (self.curl, read_curl),
-            "har": (self.har, lambda raw: read_har(raw, self.entry)),
-            "lambda": (self.lambda_event, lambda raw: read_lambda(raw, self.entry)),
-            "kafka": (self.kafka, lambda raw: read_kafka(raw, self.entry)),
+            "har": (self.har, partial(read_har, entry=entry)),
+            "lambda": (self.lambda_event, partial(read_lambda, entry=entry)),
+            "kafka": (self.kafka, partial(read_kafka, entry=entry)),
         }
         given = [name for name, (path, _) in readers.items() if path is not None]
         if len(given) > 1:

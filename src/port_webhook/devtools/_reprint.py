@@ -14,7 +14,7 @@ from port_webhook._json import require_json, strip_white_space
 from port_webhook.exceptions import PayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     # Gets an object and the key at which it stands.
     Order = Callable[[dict[str, Any], str], list[str]]
@@ -247,7 +247,7 @@ def _collect(value: Any, at: str, objects: list[tuple[str, dict[str, Any]]]) -> 
         for key, each in members.items():
             _collect(each, key, objects)
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         for each in items:
             _collect(each, at, objects)
 
@@ -278,7 +278,7 @@ def _write(value: Any, style: _Style, line: str, at: str = "") -> Iterator[str]:
         ]
         yield from _join("{", parts, "}", style, line)
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         parts = [[*_write(each, style, _deeper(line, style))] for each in items]
         yield from _join("[", parts, "]", style, line)
     elif isinstance(value, _Number):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from port_webhook._arguments import read_secret
 from port_webhook._signature import new_key
@@ -62,10 +62,10 @@ def read_candidates(secrets: object) -> list[Candidate]:
         ConfigurationError: There is none, or there are too many.
     """
     if isinstance(secrets, Mapping):
-        named: Mapping[Any, Any] = secrets
+        named = cast("Mapping[object, object]", secrets)
         listed = [(f"the secret {str(name)!r}", each) for name, each in named.items()]
     elif isinstance(secrets, list | tuple):
-        several: Sequence[object] = secrets
+        several = cast("Sequence[object]", secrets)
         listed = [
             (f"candidate {number}", each) for number, each in enumerate(several, 1)
         ]

@@ -111,11 +111,9 @@ def _decrypt_body(
     key: bytes | None,
     password: bytes | None,
 ) -> Any:
-    return decrypt_properties(
-        document,
-        # Without paths it finds by itself what is marked.
-        **({"paths": paths} if paths else {}),
-        client_secret=secrets or None,
-        private_key=key,
-        password=password,
-    )
+    # Without paths it finds by itself what is marked.
+    options: dict[str, Any] = {"paths": paths} if paths else {}
+    options |= {"private_key": key, "password": password}
+    if secrets:
+        options["client_secret"] = secrets
+    return decrypt_properties(document, **options)
