@@ -138,7 +138,7 @@ class Command:
             stderr=subprocess.PIPE,
             env=env,
         )
-        self.url = self.page = ""
+        self.url = self.page = self.greeting = ""
 
     def __enter__(self):
         return self
@@ -166,6 +166,15 @@ class Command:
         self.url, self.page = hello["url"], hello["inspector"]
         return self
 
+    def start_quietly(self):
+        """Wait until it listens, where it says so to people."""
+        assert self.process.stderr is not None
+        while "Ctrl-C" not in self.greeting:
+            line = self.process.stderr.readline().decode()
+            assert line, self.greeting
+            self.greeting += line
+        return self
+
     def send(self, body, headers, path="/port"):
         """Send one delivery."""
         with httpx2.Client(trust_env=False, timeout=TIMEOUT) as client:
@@ -176,4 +185,5 @@ class Command:
         if signal is not None:
             self.process.send_signal(signal)
         out, err = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, out.decode(), err.decode()
+        err = self.greeting.encode() + err
+        return self.process.returncode, (out or b"").decode(), err.decode()

@@ -138,7 +138,7 @@ class Receiver:
         self._on_record = on_record
         self._clock = clock
         self._changed = asyncio.Event()
-        self.closing = False
+        self._closed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one HTTP request."""
@@ -167,7 +167,8 @@ class Receiver:
         )
         record, response = await self.handle(incoming)
         if record.verified and self._answer.delay:
-            await asyncio.sleep(self._answer.delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), self._answer.delay)
         await response(scope, receive, send)
         await self._on_record(record)
 
@@ -237,7 +238,7 @@ class Receiver:
 
     async def changes(self, version: int, seconds: float) -> None:
         """Wait until the history is newer than *version*, but not for long."""
-        if self.history.version <= version and not self.closing:
+        if self.history.version <= version and not self._closed.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), seconds)
 
@@ -246,13 +247,13 @@ class Receiver:
         return self._clock()
 
     def close(self) -> None:
-        """Let everybody go who waits for changes."""
-        self.closing = True
+        """Let everybody go who waits for changes, or for a delayed answer."""
+        self._closed.set()
         self._changed.set()
 
     def _notify(self) -> None:
         self._changed.set()
-        if not self.closing:
+        if not self._closed.is_set():
             self._changed = asyncio.Event()
 
     def _judge(self, incoming: Incoming) -> tuple[Record, DeliveryError | None]:
