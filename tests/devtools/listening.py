@@ -50,6 +50,12 @@ class Local(httpx2.AsyncClient):
         answer = (await self.api("deliveries")).json()
         return sorted(answer["deliveries"], key=lambda each: each["id"])
 
+    async def ended(self):
+        """Wait until the receiver stops by itself."""
+        async with asyncio.timeout(TIMEOUT):
+            while not self.session._server.should_exit:
+                await asyncio.sleep(0)
+
     async def printed(self, text):
         """Wait until *text* is printed; the answer may be sent before."""
         async with asyncio.timeout(TIMEOUT):
