@@ -15,7 +15,7 @@ from port_webhook.devtools._inspector import is_loopback
 from port_webhook.devtools._pretty import pretty
 from port_webhook.testing import action_invocation, entity_event, sign_request
 
-from .listening import SECRET, Upstream, receiver
+from .listening import SECRET, Upstream, receiver, until
 
 HTML = '<img src=x onerror="alert(1)"><script>alert(1)</script>'
 
@@ -157,8 +157,7 @@ async def test_the_list_comes_in_pages_and_then_only_what_is_new(monkeypatch):
 async def test_news_are_waited_for(monkeypatch):
     async with receiver() as client:
         waiting = asyncio.create_task(client.api("deliveries?after=0&wait=1"))
-        while not client.session._receiver._changed._waiters:
-            await asyncio.sleep(0)
+        await until(lambda: client.session._receiver._changed._waiters)
         await client.post("/port", **signed())
         news = (await waiting).json()
         monkeypatch.setattr(_inspector, "_WAIT", 0.001)
