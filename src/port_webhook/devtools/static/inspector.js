@@ -290,7 +290,7 @@ function forwardedOf(found) {
 function body(found) {
   const holder = make("div", { className: "payload" });
   const tabs = make("div", { className: "tabs" });
-  const choices = [["pretty", "Pretty JSON"], ["signed", `Signed bytes (${found.signed.bytes})`]];
+  const choices = [["pretty", "Pretty JSON"], ["signed", `${found.verdict === "verified" ? "Signed bytes" : "Bytes that came"} (${found.signed.bytes})`]];
   const paint = () => {
     const name = found.pretty === null ? "signed" : view;
     const [, other] = tabs.children;
