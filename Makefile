@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(DEMO_VENV)/.stamp ## Send genuine and forged deliveries to a receiver
+demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 	$(DEMO_VENV)/bin/python examples/demo.py
 
 # The page of `port-webhook listen` is tested where Chromium is.
@@ -78,7 +78,7 @@ $(VENV)/.stamp-lint $(VENV)/.stamp-matrix: $(VENV)/.stamp-%: pyproject.toml $(VE
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 
-# The demo sees the package as a user does: built and installed, with one extra.
+# The demo sees the package as a user does: built and installed, with two extras.
 $(DEMO_VENV)/.stamp: pyproject.toml README.md $(SOURCES) $(DEMO_VENV)/.created
-	$(DEMO_VENV)/bin/python -m pip install --quiet --group demo '.[flask]'
+	$(DEMO_VENV)/bin/python -m pip install --quiet --group demo '.[flask,reporting]'
 	@touch $@

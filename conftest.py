@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Blocks that are applications read the secret as such: from the environment.
 environment = patch.dict(
     os.environ,
+    PORT_CLIENT_ID="id",
     PORT_CLIENT_SECRET="the client secret of your organisation",  # noqa: S106  # made up
 )
 handlers: list[logging.Handler] = []

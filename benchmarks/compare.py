@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 PROJECT = Path(__file__).parents[1]
-ROUNDS = 3
+ROUNDS = 2
 SCRIPT = """
 import sys
 sys.path.insert(0, {benchmarks!r})

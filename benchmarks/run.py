@@ -12,10 +12,14 @@ import importing
 import parsing
 import refusals
 import replay
+import reporting
 import verification
 from rich.console import Console
 
 console = Console(width=None if Console().is_terminal else 140)
-for module in (verification, refusals, importing, parsing, replay, adapters):
+for module in (
+    *(verification, refusals, importing, parsing),
+    *(replay, reporting, adapters),
+):
     for table in module.report():
         console.print(table)

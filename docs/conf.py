@@ -6,8 +6,15 @@ import re
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+from sphinx.util.nodes import make_refnode
+
 if TYPE_CHECKING:
+    from docutils.nodes import Element
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+settings.configure()  # Django Ninja reads them when it is imported
 
 project = "port-webhook"
 author = "port-webhook contributors"
@@ -35,6 +42,7 @@ autodoc_preserve_defaults = True  # `clock=time.time`, not where it is in memory
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!port_webhook\b).*"),
     (r"py:.*", r"port_webhook\.(\w+\.)*(_\w+|[A-Z]|\w*T(_co|_contra)?|Decorator)"),
+    (r"py:.*", r"port_webhook\.models\._(shapes\.Message|generic\.InputsModel).*"),
 ]
 # The built-in `type` in a signature is also the name of some models' fields.
 suppress_warnings = ["ref.python"]
@@ -42,8 +50,6 @@ suppress_warnings = ["ref.python"]
 # Any character that no docstring holds.
 _COLON = "\ue000"
 _CITATION = re.compile(r"\(protocol, section (\d)\)")
-_FIELD = re.compile(r"(?:port_webhook\.models\.base\.)?Field\[(.*)\]")
-_MODULE = re.compile(r"port_webhook\.models\.(?:parts|shapes)\.")
 
 
 def _before_napoleon(
@@ -66,13 +72,11 @@ def _before_napoleon(
 def _after_napoleon(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Restore the colons, and show what reading a field of a model gives."""
+    """Restore the colons."""
     # Napoleon takes the type of an argument from an attribute of the same name.
-    lines[:] = [line for line in lines if not line.startswith(":type ")]
-    for index, line in enumerate(lines):
-        lines[index] = line.replace(_COLON, ":")
-        if line.startswith(":vartype"):
-            lines[index] = _MODULE.sub("", _FIELD.sub(r"\1", line))
+    lines[:] = [
+        line.replace(_COLON, ":") for line in lines if not line.startswith(":type ")
+    ]
 
 
 def _skip(
@@ -86,10 +90,30 @@ def _show_bases(
     app: Sphinx, name: str, obj: object, options: object, bases: list[type]
 ) -> None:
     """Put their own bases in the place of private ones."""
-    while private := [base for base in bases if base.__name__.startswith("_")]:
+    while private := [
+        base for base in bases if getattr(base, "__name__", "").startswith("_")
+    ]:
         for base in private:
             place = bases.index(base)
             bases[place : place + 1] = base.__bases__
+
+
+def _resolve(
+    app: Sphinx, env: BuildEnvironment, node: Element, content: Element
+) -> Element | None:
+    """Link a name of a private module to the public place that it is described at."""
+    target: str = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or not target.startswith("port_webhook."):
+        return None
+    name = target.rpartition(".")[2]
+    objects = env.domains.python_domain.objects
+    found = [each for each in objects if each.endswith(f".{name}")]
+    if not found:
+        return None
+    entry = objects[min(found, key=len)]
+    return make_refnode(
+        app.builder, node["refdoc"], entry.docname, entry.node_id, [content]
+    )
 
 
 def setup(app: Sphinx) -> None:
@@ -98,3 +122,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-bases", _show_bases)
+    app.connect("missing-reference", _resolve)

@@ -1,8 +1,9 @@
 """Send genuine and forged deliveries to a real receiver, and show what became of each.
 
 `make demo` runs it. It starts ``receiver.py`` as a process of its own, speaks HTTP to
-it, and takes the reasons from the receiver's log. The exit status is 1 if any answer
-is not the expected one.
+it, and takes the reasons from the receiver's log. At the end the receiver reports two
+runs to a stand-in of Port's API, which is that of the tests. The exit status is 1 if
+any answer or report is not the expected one.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from port_webhook import sign
+from port_webhook import devtools, sign
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.reporting.port_api import (  # found by the path above
+    CLIENT_ID,
+    CLIENT_SECRET,
+    PortApi,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import IO
 
-SECRET = "demo-client-secret-of-an-organisation"
+SECRET = CLIENT_SECRET
 PREVIOUS = "demo-client-secret-before-the-rotation"
 HEADING = """
 Requests that a Flask receiver got over HTTP, its answers, and its log:
@@ -38,6 +47,8 @@ Requests that a Flask receiver got over HTTP, its answers, and its log:
   /agent  accepts what Port's execution agent forwards, too (agent=True)
   /once   runs each signed request once (a replay store)
 """
+REPORTED = """
+Runs that the receiver reported to a stand-in of Port's API (POST to /report):"""
 NEXT = """
 Next: the receiver is examples/receiver.py. For your own service, install the package
 with your framework and put the decorator on a view: see README.md."""
@@ -214,10 +225,15 @@ def respell(signature: str) -> str:
 
 
 @contextmanager
-def receiver() -> Iterator[tuple[str, int, Queue[str]]]:
+def receiver(api_url: str) -> Iterator[tuple[str, int, Queue[str]]]:
     """Start the receiver; give its host, its port and the lines of its log."""
     command = [sys.executable, str(Path(__file__).with_name("receiver.py"))]
-    secrets = {"PORT_CLIENT_SECRET": SECRET, "PORT_CLIENT_SECRET_PREVIOUS": PREVIOUS}
+    secrets = {
+        "PORT_CLIENT_ID": CLIENT_ID,
+        "PORT_CLIENT_SECRET": SECRET,
+        "PORT_CLIENT_SECRET_PREVIOUS": PREVIOUS,
+        "PORT_BASE_URL": api_url,
+    }
     with subprocess.Popen(  # noqa: S603  # our own script, this interpreter
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **secrets}
     ) as process:
@@ -267,30 +283,87 @@ def explain(lines: Queue[str]) -> str:
     return f"verified via {record['port_via']}"
 
 
+def show_explanation(genuine: Case) -> None:
+    """Show what `port-webhook explain` says of a delivery that was refused."""
+    print(
+        "\nThe genuine delivery with a line break added, checked with another secret:\n"
+    )
+    secrets = {"the configured secret": PREVIOUS, "production": SECRET}
+    print(devtools.explain(genuine.body + b"\n", genuine.headers, secrets))
+
+
+def report_runs(host: str, port: int, api: PortApi, table: Table) -> bool:
+    """Let the receiver report two runs; tell whether both ended as expected."""
+    right = True
+    # The second has no region, which the receiver needs.
+    for run_id, inputs, expected in (
+        ("r_complete", {"cpu": 2, "region": "eu-west-1"}, "SUCCESS"),
+        ("r_incomplete", {"cpu": 2}, "FAILURE"),
+    ):
+        api.add_run(run_id)
+        document = {
+            **DOCUMENT,
+            "context": {"runId": run_id},
+            "payload": {"properties": inputs},
+        }
+        body = json.dumps(document).encode()
+        headers = sign(body, SECRET, timestamp=int(time.time()))
+        status = send(host, port, Case("", "/report", body, headers, 0, "", ""))
+        run = api.runs[run_id]
+        as_expected = run["status"] == expected
+        right = right and as_expected
+        table.add_row(
+            run_id,
+            str(status),
+            str(run["status"]),
+            str(run.get("statusLabel") or ""),
+            str(run.get("summary", "")),
+            "\n".join(run["log"]),
+            "[green]ok" if as_expected else "[red]WRONG",
+        )
+    return right
+
+
+def make_table(*columns: str) -> Table:
+    """Make a table whose last two columns may be wrapped, and the last has no name."""
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
+    *fixed, last = columns
+    for column in fixed:
+        table.add_column(column, no_wrap=True)
+    table.add_column(last)
+    table.add_column("")
+    return table
+
+
 def main() -> int:
     """Run every case; return the exit status."""
-    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
-    for column in ("What was sent", "To", "HTTP", "The log says"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("Why")
-    table.add_column("")
+    table = make_table("What was sent", "To", "HTTP", "The log says", "Why")
+    runs = make_table("Run", "HTTP", "Status", "Label", "Summary", "The run's log")
     right = 0
     every = cases(int(time.time()))
-    with receiver() as (host, port, lines):
-        for case in every:
-            status = send(host, port, case)
-            log = explain(lines)
-            as_expected = (status, log) == (case.status, case.log)
-            right += as_expected
-            mark = "[green]ok" if as_expected else "[red]WRONG"
-            table.add_row(case.sent, case.path, str(status), log, case.why, mark)
+    api = PortApi()
+    try:
+        with receiver(api.url) as (host, port, lines):
+            for case in every:
+                status = send(host, port, case)
+                log = explain(lines)
+                as_expected = (status, log) == (case.status, case.log)
+                right += as_expected
+                mark = "[green]ok" if as_expected else "[red]WRONG"
+                table.add_row(case.sent, case.path, str(status), log, case.why, mark)
+            reported = report_runs(host, port, api, runs)
+    finally:
+        api.close()
     console = Console()
     if not console.is_terminal:  # a pipe has no width
         console.width = 110
     print(HEADING)
     console.print(table)
     print(f"\n{right} of {len(every)} answers as expected.")
-    if right < len(every):
+    show_explanation(every[0])
+    print(REPORTED)
+    console.print(runs)
+    if right < len(every) or not reported:
         return 1
     print(NEXT)
     return 0

@@ -2,7 +2,8 @@
 
 It prints its URL, then one JSON line for each delivery: what the library's logger
 says of it. To see deliveries of your own, set ``PORT_CLIENT_SECRET`` and run it alone:
-``python examples/receiver.py 8000``.
+``python examples/receiver.py 8000``. With ``PORT_CLIENT_ID``, too, ``/report`` tells
+Port how its runs end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 
 from flask import Flask
@@ -18,6 +20,7 @@ from werkzeug.serving import make_server
 from port_webhook import Delivery, Verifier
 from port_webhook.adapters.flask import webhook
 from port_webhook.replay.memory import MemoryReplayStore
+from port_webhook.reporting import PortClient
 
 app = Flask(__name__)
 
@@ -46,6 +49,25 @@ def forwarded(delivery: Delivery) -> dict[str, str | None]:
 def run_once(delivery: Delivery) -> dict[str, str | None]:
     """Run each signed request once."""
     return {"run": delivery.run_id}
+
+
+if os.environ.get("PORT_CLIENT_ID"):
+    # PORT_REGION, or PORT_BASE_URL, says where Port's API is.
+    client = PortClient.from_env()
+
+    @app.post("/report")
+    @webhook(direct)
+    def report(delivery: Delivery) -> dict[str, str | None]:
+        """Do what was asked for, and report it."""
+        inputs = delivery.invocation().inputs or {}
+        with client.report(delivery) as run:
+            run.log(f"creating a machine with {inputs['cpu']} CPUs")
+            if "region" not in inputs:
+                run.fail("The machine needs a region.")
+            else:
+                run.log(f"it starts in {inputs['region']}")
+                run.update(status_label="Started", links="https://vm.example.com/1")
+        return {"run": delivery.run_id}
 
 
 class JsonLines(logging.Formatter):

@@ -7,14 +7,20 @@ import hashlib
 import hmac
 import logging
 
+import django
+import hypothesis
 import pytest
-from hypothesis import settings
+from django.conf import settings
 
 from port_webhook import Verifier
 
 # The machine may be busy: an example that takes long is no failure.
-settings.register_profile("port_webhook", deadline=None)
-settings.load_profile("port_webhook")
+hypothesis.settings.register_profile("port_webhook", deadline=None)
+hypothesis.settings.load_profile("port_webhook")
+
+# A process has one configuration of Django, whichever test needs it first.
+settings.configure(INSTALLED_APPS=["port_webhook.replay.django"], USE_TZ=True)
+django.setup()
 
 
 class Clock:

@@ -125,7 +125,7 @@ def interrupt(call, number, kind):
         sys.settrace(trace_calls)
         try:
             call()
-        except BaseException as error:  # noqa: BLE001  # it is what is looked into
+        except BaseException as error:  # it is what is looked into
             sys.settrace(before)
             yield error
         else:

@@ -343,8 +343,6 @@ def test_an_unknown_action_may_be_ignored():
 
 
 def test_what_is_ignored_is_answered_with_a_response_of_the_framework():
-    if not django.conf.settings.configured:
-        django.conf.settings.configure()
     handlers = Dispatcher(unknown="ignore")
     came = delivery("custom_flat")
     answer = handlers(django.http.HttpRequest(), came)

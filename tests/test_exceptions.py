@@ -237,6 +237,7 @@ def test_the_tree_holds_no_other_class():
         "PortWebhookError",
         "ReplayError",
         "ReplayStoreError",
+        "ReportingError",
         "SignatureMismatchError",
         "TimestampError",
         "UnreadableBodyError",

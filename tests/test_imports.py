@@ -97,8 +97,15 @@ CORE: dict[str, set[str]] = {
         "models",
     },
 }
-# These stand above the core, and no one of them imports another.
-OUTER = {"adapters", "devtools", "dispatch", "testing"}
+# These stand above the core, and import each other only as told here: the command sends
+# what the tools for tests make.
+OUTER: dict[str, set[str]] = {
+    "__main__": {"devtools"},
+    "adapters": set(),
+    "devtools": {"testing"},
+    "dispatch": set(),
+    "testing": set(),
+}
 
 FRAMEWORKS = {
     "aiohttp",
@@ -230,6 +237,7 @@ PUBLIC_MODULES = {
     "port_webhook.adapters.kafka",
     "port_webhook.adapters.wsgi",
     "port_webhook.decryption",
+    "port_webhook.devtools",
     "port_webhook.exceptions",
     "port_webhook.integration",
     "port_webhook.models",
@@ -247,7 +255,6 @@ PUBLIC_MODULES = {
 }
 # Of issues that come later, or now.
 PUBLIC_LATER = {
-    "port_webhook.devtools",
     "port_webhook.dispatch",
     "port_webhook.reporting",
     "port_webhook.testing.requests",
@@ -284,7 +291,6 @@ def assigns(node, name):
 )
 def test_an_init_hands_names_on_and_holds_no_code(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-    node: Any
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             # PEP 562
@@ -296,6 +302,7 @@ def test_an_init_hands_names_on_and_holds_no_code(path):
         else:
             assert isinstance(node, allowed), ast.unparse(node)
             if isinstance(node, ast.Assign | ast.AnnAssign):
+                assert node.value is not None
                 ast.literal_eval(node.value)
 
 
@@ -310,7 +317,7 @@ def test_imports_point_one_way(path):
     }
 
     if part in OUTER:
-        assert parts.isdisjoint(OUTER - {part})
+        assert parts.isdisjoint(OUTER.keys() - {part} - OUTER[part])
         return
     assert part in CORE, f"say in CORE what {part} may import"
     assert parts <= CORE[part] | {part}

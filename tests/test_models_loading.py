@@ -447,7 +447,7 @@ def test_what_is_no_model_is_a_configuration_error(model):
 def test_a_model_that_its_library_cannot_use_is_a_configuration_error():
     @dataclasses.dataclass
     class Odd:
-        thing: object.__new__  # type: ignore[valid-type]  # on purpose
+        thing: object.__new__
 
     class Unfinished(pydantic.BaseModel):
         thing: "NobodyDefinedThis"  # type: ignore[name-defined]  # noqa: F821, UP037  # on purpose
@@ -649,7 +649,7 @@ def test_brackets_take_as_many_types_as_the_class_has_variables():
 
 
 def test_a_variable_inside_the_type_is_filled_later():
-    generic: Any = GENERIC[Box[T]]  # type: ignore[valid-type]  # open, as in a subclass
+    generic: Any = GENERIC[Box[T]]
     assert loaded(generic[int], envelope({"item": 2})).properties == {"item": 2}
     assert failed(generic[int], envelope({"item": "x"})).path == (
         "payload.properties.item"

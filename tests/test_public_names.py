@@ -39,6 +39,7 @@ NAMES = [
     "Reception",
     "ReplayError",
     "ReplayStoreError",
+    "ReportingError",
     "SignatureMismatchError",
     "TimestampError",
     "TriggerData",

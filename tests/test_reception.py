@@ -421,7 +421,7 @@ class TestCommit:
 
 
 class TestFailOpen:
-    OPTIONS = {"replay_fail_open": True}  # noqa: RUF012  # read only
+    OPTIONS = {"replay_fail_open": True}  # read only
 
     async def test_the_handler_runs_and_a_warning_is_logged_each_time(
         self, world, records

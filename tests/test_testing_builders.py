@@ -253,8 +253,9 @@ class TestChanges:
         assert given == {"diff": {"after": {"title": "New"}}}
 
     def test_may_make_an_invocation_that_port_would_not_send(self):
+        model = received(action_invocation(trigger={"by": {"orgId": 5}}))
         with pytest.raises(PayloadError) as caught:
-            received(action_invocation(trigger={"by": {"orgId": 5}}))
+            model.validate()
         assert caught.value.path == "trigger.by.orgId"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from port_webhook import SignatureMismatchError, Verifier, sign
-from port_webhook.adapters.kafka import verify_message
 from port_webhook._signature import new_key
+from port_webhook.adapters.kafka import verify_message
 
 VECTORS = Path(__file__).parent / "vectors"
 DOCUMENT = json.loads((VECTORS / "deliveries.json").read_text("ascii"))

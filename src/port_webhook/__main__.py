@@ -13,13 +13,14 @@ def main() -> None:
     """Run the command; without its extra, say how to install it."""
     try:
         from port_webhook.devtools._app import app
+
+        app(prog_name="port-webhook")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         message = f'{error.name} is missing: pip install "port-webhook[cli]"\n'
         sys.stderr.write(message)
         sys.exit(2)
-    app(prog_name="port-webhook")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def read_secret(secret: object, label: str) -> bytes:
         raw = _to_bytes(secret)
     except UnicodeEncodeError:
         problem = "holds a lone surrogate"
-    except Exception:  # noqa: BLE001  # a lazy object looks itself up, and fails
+    except Exception:  # a lazy object looks itself up, and fails
         problem = f"must be text or bytes, not {type(secret).__name__}"
     else:
         found = _find_damage(raw)
@@ -178,8 +178,10 @@ def _read_current() -> tuple[str, bytes]:
             raw = file.read(_MAX_SECRET_FILE + 1)
     except (OSError, ValueError) as error:
         # The path is not named: somebody may have put the secret itself there.
-        problem = f"cannot be read ({type(error).__name__}); it holds a path"
-        raise ConfigurationError(f"The file of {ENV_FILE} {problem}")
+        raise ConfigurationError(
+            f"The file of {ENV_FILE} cannot be read ({type(error).__name__}); the "
+            "variable must hold the path of a file, not the secret"
+        )
     if len(raw) > _MAX_SECRET_FILE:
         raise ConfigurationError(f"The file of {ENV_FILE} is too large for a secret")
     # Editors and `echo` end a file with a line break, which is no part of the secret.
@@ -208,7 +210,7 @@ def read_body(body: object, limit: int) -> bytes:
             raise UnreadableBodyError(
                 "The body is text with lone surrogates; pass the raw bytes instead."
             )
-        except Exception:  # noqa: BLE001  # __buffer__ and __len__ may raise anything
+        except Exception:  # __buffer__ and __len__ may raise anything
             raise UnreadableBodyError(
                 f"The body is {type(body).__name__}, not bytes; pass the raw bytes as "
                 "they arrived, since a parsed body cannot be turned back into them."
@@ -235,7 +237,7 @@ def is_instance(value: object, kinds: type | tuple[type, ...]) -> bool:
     """Do what ``isinstance`` does; what only pretends to be of a kind may raise."""
     try:
         return isinstance(value, kinds)
-    except Exception:  # noqa: BLE001  # a lazy object looks itself up, and fails
+    except Exception:  # a lazy object looks itself up, and fails
         return False
 
 
@@ -270,7 +272,7 @@ def read_clock(clock: Callable[[], object]) -> float:
     """
     try:
         now = clock()
-    except Exception as error:  # noqa: BLE001  # whatever a user's clock raises
+    except Exception as error:  # whatever a user's clock raises
         raise ConfigurationError(f"clock raised {type(error).__name__}")
     return read_instant(now, "clock")
 
@@ -282,7 +284,7 @@ def _to_number(value: object) -> float | None:
             return None
         # Converted, since a subclass may compare as it likes.
         return int(value) if isinstance(value, int) else float(value)
-    except Exception:  # noqa: BLE001  # what only pretends to be a number
+    except Exception:  # what only pretends to be a number
         return None
 
 
@@ -294,7 +296,7 @@ def _from_datetime(value: object) -> float | None:
         if not isinstance(value, datetime) or value.utcoffset() is None:
             return None
         return value.timestamp()
-    except Exception:  # noqa: BLE001  # whatever a foreign tzinfo raises
+    except Exception:  # whatever a foreign tzinfo raises
         return None
 
 
@@ -355,7 +357,7 @@ def require_text(name: str, value: object) -> None:
     try:
         # By its own type's method, since a subclass may have another.
         str.encode(cast("str", value), "utf-8")
-    except Exception:  # noqa: BLE001  # no text, or a lone surrogate
+    except Exception:  # no text, or a lone surrogate
         raise ConfigurationError(f"{name} must be text without lone surrogates")
 
 

@@ -36,7 +36,7 @@ class Delivery:
     Attributes:
         payload: Exactly the bytes that were signed.
         secret_index: Which secret signed it: 0 is the current one, 1 and up are
-            the previous ones. Always 0 means that a rotation is over.
+            the previous ones. If it is 0 for every delivery, a rotation is over.
         via: Which signed form matched, ``port``, ``agent`` or ``kafka``. The sender
             chooses it: never authorise on it.
     """
@@ -97,7 +97,7 @@ class Delivery:
         try:
             # It may be where the model allows arbitrary types.
             return handler(source)
-        except Exception:  # noqa: BLE001  # pydantic's, which is not imported here
+        except Exception:  # pydantic's, which is not imported here
             raise ConfigurationError(
                 "FastAPI cannot parse a Delivery; put @webhook(verifier) below "
                 "@app.post, with the delivery as first parameter, or annotate it "
@@ -258,7 +258,7 @@ class Delivery:
         """
         try:
             return cls(*_read_fields(text))
-        except Exception:  # noqa: BLE001  # each field may be anything
+        except Exception:  # each field may be anything
             raise UnreadableBodyError(
                 "The text is not a delivery that Delivery.to_json wrote."
             )

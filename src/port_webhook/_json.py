@@ -183,12 +183,6 @@ def spellings(data: bytes) -> Iterator[bytes]:
             yield text
 
 
-def respell_strings(text: bytes) -> bytes:
-    """Return the last of `spellings`."""
-    *_, printed = spellings(text)
-    return printed
-
-
 def _split_strings(data: bytes, *, escaped: bool) -> list[bytes]:
     """Split *data* at the quotes around strings, which are every second part then."""
     if escaped:

@@ -63,11 +63,14 @@ def call_hook(hook: Callable[[T], object], argument: T) -> None:
     """Call *hook*; log an exception instead of propagating it."""
     try:
         hook(argument)
-    except Exception as error:  # noqa: BLE001  # a hook never changes the answer
+        return
+    except Exception as error:  # a hook never changes the answer
         # Its message may quote what it was given, so only the place is named.
         trace = cast("TracebackType", error.__traceback__)  # this frame at least
         while trace.tb_next is not None:
             trace = trace.tb_next
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
         kind = type(error).__name__
-        write(ERROR, f"A hook raised {kind} at {place}.", "hook_failed", error=kind)
+        del trace
+    # Not inside the handler: a log handler may look at sys.exc_info().
+    write(ERROR, f"A hook raised {kind} at {place}.", "hook_failed", error=kind)

@@ -111,7 +111,7 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
                 raise _duplicate(name)
     except PortWebhookError:
         raise
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         raise MalformedHeaderError(
             SIGNATURE_HEADER,
             "cannot be looked up: headers must be a mapping or an iterable of pairs",

@@ -79,18 +79,22 @@ class VerifierSource:
         age = self._now() - self._fetched_at
         # A clock that went back makes a secret count as old.
         if not 0 <= age < self._every and self._lock.acquire(blocking=False):
+            problem = None
             try:
                 self._fetched_at = self._now()
                 self._verifier = self._refresh(self._verifier)
             except PortWebhookError as error:
+                problem = str(error)
+            finally:
+                self._lock.release()
+            # Not inside the handler: a log handler may look at sys.exc_info().
+            if problem is not None:
                 _log.write(
                     _log.ERROR,
                     f"The client secret could not be fetched again, and the last one "
-                    f"stays in use: {error}",
+                    f"stays in use: {problem}",
                     "secret_refresh_failed",
                 )
-            finally:
-                self._lock.release()
         return self._verifier
 
     def _now(self) -> float:
@@ -101,7 +105,7 @@ class VerifierSource:
         """Fetch, and build a verifier unless the secrets are those of *last*."""
         try:
             fetched = self._fetch()
-        except Exception as error:  # noqa: BLE001  # whatever the user's function raises
+        except Exception as error:  # whatever the user's function raises
             raise ConfigurationError(f"fetch raised {type(error).__name__}")
         secret, previous = _split(fetched)
         fingerprint = hash(tuple(read_secrets(secret, previous)))

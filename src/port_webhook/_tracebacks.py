@@ -29,7 +29,7 @@ from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -39,8 +39,14 @@ __all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
 # What this library calls with payloads and secrets.
-_CALLED = {*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"}
+_CALLED = {
+    *(*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"),
+    # What a request to Port's API passes on its way, with its token.
+    *("anyio", "h11", "httpcore2", "httpx2", "stamina", "tenacity"),
+}
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
+# The same of generators and asynchronous generators, too.
+_CAN_WAIT = 0x20 | _CO_COROUTINE | 0x200
 
 
 def clean(error: BaseException) -> None:
@@ -93,7 +99,7 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
 
 def inner(function: Callable[P, T]) -> Callable[P, T]:
     """Return what `boundary` decorated, for callers behind a boundary of their own."""
-    return cast("Any", function).__wrapped__
+    return cast("Callable[P, T]", cast("Any", function).__wrapped__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -179,5 +185,21 @@ def _clear_frames(trace: TracebackType | None) -> None:
         if clearing:
             # It refuses for a frame that still runs, which is a boundary itself.
             with suppress(RuntimeError):
-                trace.tb_frame.clear()
+                if not _is_suspended(trace.tb_frame):
+                    trace.tb_frame.clear()
         trace = trace.tb_next
+
+
+def _is_suspended(frame: FrameType) -> bool:
+    """Tell whether *frame* may go on later: clearing it would close its coroutine.
+
+    Two tasks that await one future get one exception, with the frames of both: one
+    request may have caught it, and wait for its store, while the other is cleaned.
+    From Python 3.13 on, such a frame refuses to be cleared.
+    """
+    code = frame.f_code
+    if not code.co_flags & _CAN_WAIT:
+        return False
+    from opcode import opmap
+
+    return code.co_code[frame.f_lasti] == opmap["YIELD_VALUE"]

@@ -109,9 +109,11 @@ class CheckedHeaders:
         *,
         received_at: bool,
     ) -> None:
-        self.stamp, self.timestamp, self.macs = signed
-        self.owner = owner
-        self.received_at = received_at
+        self.stamp: bytes = signed[0]
+        self.timestamp: float = signed[1]
+        self.macs: Sequence[bytes] = signed[2]
+        self.owner: object = owner
+        self.received_at: bool = received_at
 
     @boundary
     def __repr__(self) -> str:
@@ -121,7 +123,7 @@ class CheckedHeaders:
 
 @final
 class SignedForms:
-    """The texts of which one was signed, on a path where the bytes do not arrive bare.
+    """Candidate texts, one of which was signed, where the signed bytes arrive wrapped.
 
     An adapter passes it to `Verifier.verify` or `Verifier.receive` as the body.
 

@@ -268,7 +268,7 @@ def _read_bytes(name: str, value: Any, kinds: str = "text or bytes") -> bytes:
             # A lone surrogate fits no key, as any other character beyond ASCII.
             return str.encode(found, "utf-8", "surrogatepass")
         return bytes.__getitem__(found, slice(None))
-    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+    except Exception:  # a foreign object may raise anything
         msg = f"{name} must be {kinds}, not {type(value).__name__}"
         raise ConfigurationError(msg)
 
@@ -283,7 +283,7 @@ def _load_openers(
             raise ConfigurationError(_BOTH)
         try:
             secrets = [*verifier._decryption_keys()]  # noqa: SLF001  # the protocol
-        except Exception:  # noqa: BLE001  # a foreign object may raise anything
+        except Exception:  # a foreign object may raise anything
             raise ConfigurationError(_NO_VERIFIER)
     elif client_secret is not None:
         kind = cast("type[object]", type(client_secret))
@@ -339,7 +339,7 @@ def _open_client_side(key: RSAPrivateKey, raw: bytes) -> bytes:
         raise InvalidTag
     try:
         aes_key = key.decrypt(raw[_CLIENT_SIDE_IV_BYTES:wrapped_end], _OAEP)
-    except Exception:  # noqa: BLE001  # a key object may be somebody's own
+    except Exception:  # a key object may be somebody's own
         aes_key = b""
     if len(aes_key) != _KEY_BYTES:
         # A random key fails below, as late as a changed ciphertext does: the time
@@ -359,7 +359,7 @@ def _copy(invocation: Any) -> Any:
         return invocation.to_dict()
     except PayloadError:
         raise
-    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+    except Exception:  # a foreign object may raise anything
         msg = "invocation must be a delivery, a model of port_webhook, or parsed JSON"
         raise ConfigurationError(msg)
 
@@ -446,7 +446,7 @@ def _find_places(
     """
     return {
         (id(holder), key): (holder, key)
-        for path in paths
+        for path in dict.fromkeys(paths)  # a body may name one a million times
         for holder, key in _follow(body, path, strict=strict)
     }
 

@@ -383,8 +383,9 @@ class AsyncDispatcher(_Handlers[AsyncReporter]):
             return await _acall(*self._prepare(delivery, run))
 
     # What `inspect` takes for a coroutine function, as adapters must.
-    __code__ = cast("Any", __call__).__code__
-    __defaults__ = __kwdefaults__ = None
+    __code__: Any = cast("Any", __call__).__code__
+    __defaults__: None = None
+    __kwdefaults__: None = None
 
 
 def _call(handler: Callable[..., Any], arguments: list[Any]) -> Any:

@@ -19,7 +19,8 @@
     │   │   ├── DeliveryInProgressError  409
     │   │   └── ReplayStoreError         503
     │   └── PayloadError                 422
-    └── DecryptionError
+    ├── DecryptionError
+    └── ReportingError
 
 Most classes build their message from typed arguments; the others take a sentence of
 the library's own. None of them takes a secret, a payload, a signature or an expected
@@ -48,6 +49,7 @@ __all__ = [
     "PortWebhookError",
     "ReplayError",
     "ReplayStoreError",
+    "ReportingError",
     "SignatureMismatchError",
     "TimestampError",
     "UnreadableBodyError",
@@ -379,3 +381,20 @@ class DecryptionError(PortWebhookError):
 
     def __init__(self) -> None:
         super().__init__("The value could not be decrypted.")
+
+
+class ReportingError(PortWebhookError):
+    """A call of Port's API failed, and repeating it was not safe or did not help.
+
+    Attributes:
+        status_code: The HTTP status that Port answered; None if there was no answer.
+        error: Port's word for the problem, such as ``not_found``; None if it gave none.
+    """
+
+    def __init__(
+        self, problem: str, *, status_code: int | None = None, error: str | None = None
+    ) -> None:
+        """Say what the *problem* is; Port's own message is part of it."""
+        self.status_code = status_code
+        self.error = error
+        super().__init__(problem)

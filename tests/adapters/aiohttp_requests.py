@@ -6,26 +6,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from port_webhook import Verifier, sign
+from .doubles import BODY, signed
 
-SECRET = "the-client-secret"
-OTHER = "the-client-secret-of-another-organisation"
-NOW = 1_700_000_000
-BODY = b'{"context":{"runId":"r_1"}}'
-FORM = b"payload=a+b&other=c"
 FORM_TYPE = {"content-type": "application/x-www-form-urlencoded"}
 MULTIPART = (
     b'--q\r\nContent-Disposition: form-data; name="payload"\r\n\r\na b\r\n--q--\r\n'
 )
 MULTIPART_TYPE = {"content-type": "multipart/form-data; boundary=q"}
-
-
-def make(**options):
-    return Verifier(SECRET, **{"clock": lambda: NOW, **options})
-
-
-def signed(body=BODY):
-    return sign(body, SECRET, timestamp=NOW)
 
 
 async def serve(stack, handler, *, middlewares=(), on_response_prepare=None, **options):

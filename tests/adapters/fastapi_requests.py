@@ -2,30 +2,19 @@
 
 from functools import wraps
 from inspect import Parameter, iscoroutinefunction, signature
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends
 from fastapi.testclient import TestClient
 
-from port_webhook import Verifier, sign
 from port_webhook.adapters.fastapi import PortWebhook, webhook, webhook_route
 
-SECRET = "the-client-secret"
-OTHER = "the-client-secret-of-another-organisation"
-NOW = 1_700_000_000
-BODY = b'{"context":{"runId":"r_1"}}'
+from .doubles import BODY, signed
+
 VM = b'{"cpu":2,"disk":{"size":10}}'
-FORM = b"payload=a+b&other=c"
 FORM_TYPE = {"content-type": "application/x-www-form-urlencoded"}
 JSON_TYPE = {"content-type": "application/json"}
-
-
-def make(**options):
-    return Verifier(SECRET, **{"clock": lambda: NOW, **options})
-
-
-def signed(body=BODY, secret=SECRET):
-    return sign(body, secret, timestamp=NOW)
 
 
 def send(client, body=BODY, *, headers=None, path="/port", method="POST", **extra):
@@ -86,8 +75,9 @@ def _taking_delivery(endpoint):
 
     own = signature(endpoint)
     first = Parameter("delivery", Parameter.POSITIONAL_OR_KEYWORD)
-    taking.__signature__ = own.replace(parameters=[first, *own.parameters.values()])
-    return taking
+    made: Any = taking
+    made.__signature__ = own.replace(parameters=[first, *own.parameters.values()])
+    return made
 
 
 every_way = pytest.mark.parametrize(

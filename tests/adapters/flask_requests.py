@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import io
 
-from port_webhook import Verifier, sign
+from .doubles import BODY, signed
 
-SECRET = "the-client-secret"
-OTHER = "the-client-secret-of-another-organisation"
-NOW = 1_700_000_000
-BODY = b'{"context":{"runId":"r_1"}}'
-FORM = b"payload=a+b&other=c"
-FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART = (
     b'--q\r\nContent-Disposition: form-data; name="payload"\r\n\r\na b\r\n'
     b'--q\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n!\r\n'
@@ -29,14 +23,6 @@ class Views:
     def __call__(self, delivery, **_):
         self.deliveries.append(delivery)
         return {"run": delivery.run_id}
-
-
-def make(**options):
-    return Verifier(SECRET, **{"clock": lambda: NOW, **options})
-
-
-def signed(body=BODY):
-    return sign(body, SECRET, timestamp=NOW)
 
 
 def post(client, body=BODY, *, headers=None, path="/port", **options):

@@ -21,18 +21,15 @@ from port_webhook import (
 from port_webhook.adapters.aiohttp import webhook
 
 from .aiohttp_requests import (
-    BODY,
-    FORM,
     FORM_TYPE,
     MULTIPART,
     MULTIPART_TYPE,
     chunks,
-    make,
     refuse,
     send,
     serve,
-    signed,
 )
+from .doubles import BODY, make, signed
 
 
 @pytest.fixture
@@ -53,49 +50,6 @@ async def test_the_payload_can_be_read_in_every_way(start, size):
         return web.Response()
 
     assert (await send(await start(handler, client_max_size=2), body)).status == 200
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "form"),
-    [
-        (FORM, FORM_TYPE, {"payload": "a b", "other": "c"}),
-        (MULTIPART, MULTIPART_TYPE, {"payload": "a b"}),
-    ],
-)
-async def test_a_form_can_be_parsed_afterwards(start, body, kind, form):
-    @webhook(make())
-    async def handler(request, delivery):
-        return web.json_response(dict(await request.post()))
-
-    answer = await send(await start(handler), body, **kind)
-    assert await answer.json() == form
-
-
-async def test_what_the_agent_sent_is_read_as_it_was_signed(start):
-    @webhook(make(agent=True))
-    async def handler(request, delivery):
-        return web.Response(body=await request.read())
-
-    spelled = b'{ "context": {"runId": "r_1"} }'
-    answer = await send(await start(handler), spelled, headers=signed())
-    assert await answer.read() == BODY
-
-
-async def test_a_chunked_body_is_verified(start):
-    @webhook(make())
-    async def handler(request, delivery):
-        return web.Response(text=delivery.run_id)
-
-    answer = await send(await start(handler), chunks(), headers=signed())
-    assert await answer.text() == "r_1"
-
-
-@pytest.mark.parametrize("body", [lambda: BODY, chunks])
-async def test_a_body_over_the_limit_is_413(start, body):
-    client = await start(webhook(make(max_body_bytes=5))(refuse))
-    answer = await send(client, body(), headers=signed())
-    assert answer.status == 413
-    assert await answer.json() == {"error": "content_too_large"}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "made-up"])
@@ -119,21 +73,6 @@ async def test_a_second_content_encoding_does_not_hide_the_first(start, order):
     body = gzip.compress(BODY)
     answer = await client.post("/port", data=body, headers=headers, compress=False)
     assert answer.status == 415
-
-
-async def test_an_unsigned_content_encoding_is_401(start):
-    client = await start(webhook(make())(refuse))
-    answer = await send(client, headers={}, **{"content-encoding": "gzip"})
-    assert answer.status == 401
-
-
-async def test_the_identity_encoding_is_none(start):
-    @webhook(make())
-    async def handler(request, delivery):
-        return web.Response()
-
-    answer = await send(await start(handler), **{"content-encoding": " Identity"})
-    assert answer.status == 200
 
 
 @pytest.mark.parametrize(

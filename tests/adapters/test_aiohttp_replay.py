@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
-from pydantic import BaseModel
 
 from port_webhook import (
     CustomPayload,
     PayloadError,
-    Verifier,
 )
 from port_webhook.adapters.aiohttp import webhook
 
-from .aiohttp_requests import (
-    BODY,
-    NOW,
-    OTHER,
-    make,
-    refuse,
-    send,
-    serve,
-    signed,
-)
-from .doubles import AsyncStore, Store
+from .aiohttp_requests import send, serve
+from .doubles import BODY, Store, make, signed
 
 
 @pytest.fixture
@@ -37,37 +23,6 @@ async def start():
     """Serve a handler on ``/port``, and return a client."""
     async with AsyncExitStack() as stack:
         yield partial(serve, stack)
-
-
-class Vm(BaseModel):
-    cpu: int
-
-
-async def test_a_payload_that_is_not_the_model_is_422(start):
-    rejected: list[Any] = []
-    store = Store()
-    verifier = make(on_rejected=rejected.append, replay_store=store)
-    client = await start(webhook(verifier, model=Vm)(refuse))
-    answer = await send(client)
-    assert answer.status == 422
-    assert [type(error) for error in rejected] == [PayloadError]
-    assert store.steps == ["claim", "release"]
-
-
-@pytest.mark.parametrize("store_type", [Store, AsyncStore])
-@pytest.mark.parametrize(
-    ("status", "end"),
-    [(200, "commit"), (302, "commit"), (400, "release"), (503, "release")],
-)
-async def test_the_status_of_the_answer_counts(start, store_type, status, end):
-    store = store_type()
-
-    @webhook(make(replay_store=store))
-    async def handler(request, delivery):
-        return web.Response(status=status)
-
-    assert (await send(await start(handler))).status == status
-    assert store.steps == ["claim", end]
 
 
 @pytest.mark.parametrize(
@@ -149,62 +104,6 @@ async def test_a_handler_that_returns_nothing_is_released(start):
     assert store.steps == ["claim", "release"]
 
 
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        ({"claim": "committed"}, 200),
-        ({"claim": "in_progress"}, 409),
-        ({"claim": "?"}, 503),
-        ({"commit": "?"}, 503),
-    ],
-)
-async def test_the_answer_of_a_replay_store_replaces_the_handlers(
-    start, options, status
-):
-    @webhook(make(replay_store=Store(**options)))
-    async def handler(request, delivery):
-        return web.Response(status=201)
-
-    assert (await send(await start(handler))).status == status
-
-
-async def test_a_cancelled_request_releases():
-    store, running = AsyncStore(), asyncio.Event()
-
-    @webhook(make(replay_store=store))
-    async def handler(request, delivery):
-        running.set()
-        await asyncio.Event().wait()
-
-    request: Any = make_mocked_request("POST", "/port", headers=signed(b""))
-    task = asyncio.ensure_future(handler(request))
-    await running.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await store.ended.wait()
-    await asyncio.sleep(0)
-    assert store.steps == ["claim", "release"]
-
-
-async def test_a_second_decorator_reuses_the_delivery(start):
-    verified: list[Any] = []
-    store = Store()
-    verifier = make(replay_store=store, on_verified=verified.append)
-
-    @webhook(verifier)
-    async def inner(request, delivery):
-        return web.Response(text=delivery.run_id)
-
-    @webhook(verifier)
-    async def outer(request, delivery):
-        return await inner(request)
-
-    assert await (await send(await start(outer))).text() == "r_1"
-    assert len(verified) == 1
-    assert store.steps == ["claim", "commit"]
-
-
 async def test_stacked_decorators_pass_their_deliveries_in_order(start):
     store = Store()
     verifier = make(replay_store=store)
@@ -235,15 +134,3 @@ async def test_another_verifier_accepts_what_the_agent_sent_to_the_first(start):
     spaced = BODY.replace(b":", b": ")
     answer = await send(await start(handler), spaced, headers=signed())
     assert await answer.text() == "agent port"
-
-
-async def test_another_verifier_verifies_anew(start):
-    @webhook(Verifier(OTHER, clock=lambda: NOW))
-    async def inner(request, delivery):
-        pytest.fail("called")
-
-    @webhook(make())
-    async def outer(request, delivery):
-        return await inner(request)
-
-    assert (await send(await start(outer))).status == 401

@@ -2,7 +2,6 @@
 
 # No postponed annotations: FastAPI reads those of endpoints that are made in tests.
 
-import asyncio
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -21,8 +20,8 @@ from starlette.responses import (
 from port_webhook import Delivery
 from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .doubles import AsyncStore, Store
-from .fastapi_requests import BODY, OTHER, Ways, ask, every_way, make, part, send, serve
+from .doubles import BODY, OTHER, Store, make
+from .fastapi_requests import Ways, ask, every_way, part, send, serve
 
 
 class Answer(BaseModel):
@@ -42,18 +41,6 @@ def client(app):
 @pytest.fixture
 def store():
     return Store()
-
-
-@every_way
-@pytest.mark.parametrize("store_type", [Store, AsyncStore])
-def test_a_request_that_succeeds_is_committed(app, client, way, store_type):
-    store = store_type()
-
-    @way(app, make(replay_store=store))
-    def endpoint(): ...
-
-    assert send(client).status_code == 200
-    assert store.steps == ["claim", "commit"]
 
 
 @every_way
@@ -244,35 +231,6 @@ def test_the_commit_comes_before_background_tasks(app, client, store, way):
     assert store.steps == ["claim", "commit", "task"]
 
 
-@every_way
-def test_the_commit_comes_before_a_streamed_answer(app, client, store, way):
-    @way(app, make(replay_store=store))
-    def endpoint():
-        async def chunks():
-            store.steps.append("chunk")
-            yield b"a"
-
-        return StreamingResponse(chunks())
-
-    assert send(client).content == b"a"
-    assert store.steps == ["claim", "commit", "chunk"]
-
-
-@every_way
-def test_a_stream_counts_by_its_status_at_the_start(app, store, way):
-    @way(app, make(replay_store=store))
-    def endpoint():
-        def chunks():
-            yield b"a"
-            raise ValueError
-
-        return StreamingResponse(chunks())
-
-    with pytest.raises(ValueError):
-        send(TestClient(app))
-    assert store.steps == ["claim", "commit"]
-
-
 @pytest.mark.skipif(
     find_spec("fastapi.sse") is None, reason="this FastAPI calls no generators"
 )
@@ -285,35 +243,6 @@ def test_a_generator_streams_after_the_commit(app, client, store):
 
     assert send(client).text == '"r_1"\n'
     assert store.steps == ["claim", "commit", "chunk"]
-
-
-@every_way
-@pytest.mark.parametrize(
-    ("claim", "expected"),
-    [
-        ("committed", (200, {"detail": "duplicate"})),
-        ("in_progress", (409, {"detail": "in_progress"})),
-        ("?", (503, {"detail": "unavailable"})),
-    ],
-)
-def test_a_request_that_cannot_be_claimed_is_not_run(app, client, way, claim, expected):
-    @way(app, make(replay_store=Store(claim)))
-    def endpoint():
-        pytest.fail("called")
-
-    answer = send(client)
-    assert (answer.status_code, answer.json()) == expected
-
-
-@every_way
-def test_a_commit_that_fails_replaces_the_answer(app, client, way):
-    @way(app, make(replay_store=Store(commit="?")))
-    def endpoint(): ...
-
-    answer = send(client)
-    assert answer.status_code == 503
-    assert answer.json() == {"detail": "unavailable"}
-    assert answer.headers["retry-after"]
 
 
 @pytest.mark.parametrize("way", [Ways.decorator, Ways.dependency])
@@ -383,23 +312,4 @@ async def test_a_response_that_is_never_sent_releases(app, store):
         return Silent()
 
     assert await ask(app, part(BODY, more=False)) == ([], 1)
-    assert store.steps == ["claim", "release"]
-
-
-@every_way
-async def test_a_cancelled_request_releases(app, way):
-    store, running = AsyncStore(), asyncio.Event()
-
-    @way(app, make(replay_store=store))
-    async def endpoint():
-        running.set()
-        await asyncio.Event().wait()
-
-    task = asyncio.create_task(ask(app, part(BODY, more=False)))
-    await running.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await store.ended.wait()
-    await asyncio.sleep(0)
     assert store.steps == ["claim", "release"]

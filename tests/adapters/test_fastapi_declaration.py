@@ -18,18 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from starlette.routing import Route
 
 from port_webhook import ConfigurationError, Delivery, Verifier
-from port_webhook.adapters.fastapi import PortWebhook, webhook, webhook_route
+from port_webhook.adapters.fastapi import PortWebhook, webhook
 
-from .fastapi_requests import (
-    BODY,
-    NOW,
-    OTHER,
-    SECRET,
-    make,
-    send,
-    serve,
-    signed,
-)
+from .doubles import BODY, NOW, OTHER, make, signed
+from .fastapi_requests import send, serve
 
 
 class Disk(BaseModel):
@@ -49,41 +41,6 @@ def app():
 @pytest.fixture
 def client(app):
     return serve(app)
-
-
-def choose(request):
-    pytest.fail("called")
-
-
-async def choose_asynchronously(request):
-    pytest.fail("called")
-
-
-def test_a_verifier_that_is_none_is_refused():
-    for refused in (SECRET, lambda request: make(), Verifier):
-        with pytest.raises(ConfigurationError):
-            PortWebhook(refused)  # type: ignore[arg-type]  # the point
-        with pytest.raises(ConfigurationError):
-            webhook_route(refused)  # type: ignore[arg-type]  # the point
-    with pytest.raises(ConfigurationError):
-        webhook(SECRET)  # type: ignore[call-overload]  # the point
-    with pytest.raises(ConfigurationError):
-        PortWebhook(choose=Verifier)
-    with pytest.raises(ConfigurationError):
-        webhook_route(make(), choose=choose)
-
-
-def test_a_chooser_in_the_place_of_the_verifier_is_refused():
-    decorator: Any = webhook
-    with pytest.raises(ConfigurationError, match="choose="):
-
-        @decorator(choose)
-        def endpoint(delivery: Delivery): ...
-
-    with pytest.raises(ConfigurationError, match="choose="):
-
-        @decorator(choose_asynchronously)
-        def other(delivery: Delivery): ...
 
 
 def test_an_endpoint_without_room_for_the_delivery_is_refused():
@@ -173,7 +130,7 @@ async def test_an_endpoint_that_is_not_called_by_fastapi_fails_closed():
     client = serve(FastAPI(routes=[route]))
     assert send(client).status_code == 500
     with pytest.raises(ConfigurationError, match="below the decorator"):
-        await endpoint()  # type: ignore[misc]  # the point
+        await endpoint()
 
 
 def test_the_class_alone_is_refused_when_the_route_is_made(app):

@@ -20,8 +20,8 @@ from port_webhook import (
 )
 from port_webhook.adapters.fastapi import PortWebhook, _openapi, webhook
 
-from .doubles import Store
-from .fastapi_requests import Ways, every_way, make
+from .doubles import Store, make
+from .fastapi_requests import Ways, every_way
 
 
 class Disk(BaseModel):

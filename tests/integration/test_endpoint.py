@@ -291,8 +291,8 @@ def test_the_delivery_is_the_first_parameter_that_is_left(view, before, name):
 @pytest.mark.parametrize(
     ("view", "before", "advice"),
     [
-        (lambda: 0, 0, r"write def <lambda>\(delivery\)"),
-        (lambda request: 0, 1, r"write def <lambda>\(request, delivery\)"),
+        (lambda: 0, 0, r"write def view\(delivery\)"),
+        (lambda request: 0, 1, r"write def view\(request, delivery\)"),
         (lambda *, delivery: 0, 0, "no parameter for the delivery"),
         (Methods.none, 0, r"write def none\(self, delivery\)"),
         (Methods.first, 2, "no parameter for the delivery"),

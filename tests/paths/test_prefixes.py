@@ -121,6 +121,11 @@ def test_case_is_ignored_as_widely_as_regular_expressions_do():
             )
 
 
+def test_a_percent_sign_that_begins_no_escape_stays():
+    assert not PathPrefixes(["/port"]).covers(b"/100%")
+    assert PathPrefixes(["/100%"]).covers(b"/100%25")
+
+
 def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
 

@@ -8,7 +8,6 @@ from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import override_settings
@@ -24,9 +23,6 @@ from werkzeug.routing import Map, Rule
 
 from port_webhook.adapters import asgi, wsgi
 from port_webhook.integration import PathPrefixes
-
-if not settings.configured:
-    settings.configure()
 
 ROOT = "/app"
 # Ways to write a letter: a case of it, or an escape.

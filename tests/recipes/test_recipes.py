@@ -243,7 +243,9 @@ def test_celery(require, load, capsys):
     recipe = load("Celery")
     recipe.tasks.conf.update(broker_url="memory://", result_backend="cache+memory://")
     check(wsgi(recipe.app), answer={"status": "queued"})
-    with testing.start_worker(recipe.tasks, perform_ping_check=False, pool="solo"):
+    with testing.start_worker(
+        recipe.tasks, perform_ping_check=False, pool="solo", loglevel="warning"
+    ):
         pass  # it ends what it has begun
     assert capsys.readouterr().out.count("creating r_1") == 1
 

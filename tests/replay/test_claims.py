@@ -226,7 +226,9 @@ class TestExceptions:
         assert "password" not in records[0].getMessage()
 
     async def test_an_explanation_is_added(self, way):
-        class Explaining(way.kind):
+        kind: Any = way.kind
+
+        class Explaining(kind):
             def _explain(self, error):
                 return f"do this about {type(error).__name__}"
 
@@ -236,7 +238,9 @@ class TestExceptions:
         assert "to claim with OSError: do this about OSError." in str(caught.value)
 
     async def test_an_explanation_that_fails_is_left_out(self, way):
-        class Explaining(way.kind):
+        kind: Any = way.kind
+
+        class Explaining(kind):
             def _explain(self, error):
                 raise ZeroDivisionError
 

@@ -133,7 +133,7 @@ def test_the_transaction_of_a_test_case_is_let_pass(django_world):
     store, steps = django_world.store, []
 
     class Example(TestCase):
-        databases = {django_world.spec["alias"]}  # noqa: RUF012  # as Django types it
+        databases = {django_world.spec["alias"]}  # as Django types it
 
         def test(self):
             steps.append(store.claim(KEY, "a", 600))
@@ -187,7 +187,7 @@ def test_an_asynchronous_view_sees_the_transaction_of_a_test_case(django_world):
     store, seen = django_world.store, []
 
     class Example(TestCase):
-        databases = {django_world.spec["alias"]}  # noqa: RUF012  # as Django types it
+        databases = {django_world.spec["alias"]}  # as Django types it
 
         async def test(self):
             verifier = Verifier(SECRET, replay_store=store)

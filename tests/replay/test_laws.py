@@ -238,5 +238,5 @@ def test_claims_and_marks_outlast_a_restart_of_the_server(shared_world):
 def _second_chance(step, *args):
     try:
         return step(*args)
-    except Exception:  # noqa: BLE001  # whatever the client library raises
+    except Exception:  # whatever the client library raises
         return step(*args)

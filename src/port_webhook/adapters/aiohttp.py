@@ -24,7 +24,7 @@ from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -69,6 +69,11 @@ ArgT_co = TypeVar("ArgT_co", covariant=True)
 
 _KEY = "port_delivery"
 _SIGNED = ("x-port-timestamp", "x-port-signature")
+
+
+# Those that call these are boundaries already.
+_abegin, _aend, _check_media = inner(abegin), inner(aend), inner(check_media)
+_declared_length, _check_body = inner(declared_length), inner(check_body)
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -150,7 +155,7 @@ def _wrap(
         verifier = await endpoint.averifier_for(request)
         headers = request.headers
         try:
-            delivery, reception = await abegin(
+            delivery, reception = await _abegin(
                 verifier,
                 [
                     (name, value)
@@ -175,13 +180,13 @@ def _wrap(
             if start.happened:
                 raise
             try:
-                await aend(verifier, reception, _status_of(error), error)
+                await _aend(verifier, reception, _status_of(error), error)
             except DeliveryError as failure:
                 return _respond(failure)
             raise
         if not start.happened:
             try:
-                await aend(verifier, reception, _status_of(response), None)
+                await _aend(verifier, reception, _status_of(response), None)
             except DeliveryError as failure:
                 return _respond(failure)
         return response
@@ -248,7 +253,7 @@ class _Start:
     async def _prepare(self, response: web.StreamResponse) -> None:
         self.happened = True
         try:
-            await aend(self._verifier, self._reception, response.status, None)
+            await _aend(self._verifier, self._reception, response.status, None)
         except DeliveryError as failure:
             # Too late for another body, but not for another status.
             response._set_status(failure.http_status, None)
@@ -267,18 +272,18 @@ def _respond(error: DeliveryError) -> web.Response:
 async def _read(request: web.Request, limit: int) -> bytes:
     """Read the raw body, or take what something before has read of it."""
     headers = request.headers
-    check_media(
+    _check_media(
         ",".join(headers.getall("Content-Type", ())),
         # aiohttp has decompressed the body by whichever of them it liked.
         ",".join(headers.getall("Content-Encoding", ())),
     )
     # After another adapter the body is the payload, which may be shorter.
     length = None if _KEY in request else headers.get("Content-Length")
-    declared = declared_length(length, limit)
+    declared = _declared_length(length, limit)
     body, content = request._read_bytes, request.content
     if body is None:
         body = await _drain(content, limit)
-    check_body(body, declared, limit)
+    _check_body(body, declared, limit)
     if len(body) != content.total_bytes:
         # A chunked body declares no length that would show it.
         raise UnreadableBodyError(

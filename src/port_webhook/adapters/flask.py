@@ -29,7 +29,7 @@ from flask import Response, current_app, g, make_response, request
 from flask.views import MethodView
 from werkzeug.exceptions import HTTPException
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -62,6 +62,18 @@ if TYPE_CHECKING:
     Choose = Callable[[Request], Verifier]
 
 __all__ = ["Decorator", "webhook"]
+
+# Those that call these are boundaries already.
+_handle, _read_input, _replace_input = (
+    inner(handle),
+    inner(read_input),
+    inner(replace_input),
+)
+_check_media, _declared_length, _check_body = (
+    inner(check_media),
+    inner(declared_length),
+    inner(check_body),
+)
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -167,7 +179,7 @@ def _wrap(
                 return make_response(call(*args, **kwargs | {name: argument}))
             return make_response(call(*args, argument, **kwargs))
 
-        return handle(
+        return _handle(
             endpoint.verifier_for(current),
             signed_headers(environ),
             method=current.method,
@@ -236,14 +248,14 @@ def _read(current: Request, limit: int) -> bytes | SignedForms:
     environ, seen = current.environ, vars(current)
     body: bytes | None = seen.get("_cached_data")
     if body is None:
-        found = read_input(environ, limit)
+        found = _read_input(environ, limit)
         if isinstance(found, bytes):
             # As `get_data()` does, for what runs after a refusal, and logs the body.
             seen["_cached_data"] = found
     else:
-        check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
-        declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
-        found = check_body(body, declared, limit)
+        _check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
+        declared = _declared_length(environ.get("CONTENT_LENGTH"), limit)
+        found = _check_body(body, declared, limit)
     is_chunked = environ.get("HTTP_TRANSFER_ENCODING")
     if "stream" not in seen or not is_chunked or environ.get("CONTENT_LENGTH"):
         return found
@@ -263,7 +275,7 @@ def _replace_body(current: Request, payload: bytes) -> None:
         seen.pop(name, None)
     seen.pop("_cached_json", None)
     seen["_cached_data"] = payload
-    replace_input(current.environ, payload)
+    _replace_input(current.environ, payload)
     # Werkzeug applies the configured limit to a stream; one byte more than there is,
     # since it refuses to be asked whether there are more.
     current.max_content_length = len(payload) + 1

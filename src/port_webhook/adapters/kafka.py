@@ -172,7 +172,7 @@ def read_record(record: Any, *, trust_record_time: bool = True) -> Record:
             problem, value, stamp = None, record.value, record.timestamp
             stamp = None if stamp is None or stamp < 0 else stamp
         received_at = None if stamp is None else stamp / 1e3
-    except Exception:  # noqa: BLE001  # whatever a record of another kind raises
+    except Exception:  # whatever a record of another kind raises
         kind = type(record).__name__
         msg = f"{kind} is no record of confluent-kafka or aiokafka"
         raise ConfigurationError(msg)
@@ -487,7 +487,7 @@ def _commit(consumer: Any, record: Any) -> None:
     try:
         results = consumer.commit(message=record, asynchronous=False) or ()
         failed = next((each.error for each in results if each.error), None)
-    except Exception as error:  # noqa: BLE001  # confluent-kafka's need not be loaded
+    except Exception as error:  # confluent-kafka's need not be loaded
         failed = error.args[0] if error.args else error
     if failed is not None:
         _log_commit(failed, record.topic(), record.partition(), record.offset())

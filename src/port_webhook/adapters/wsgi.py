@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["PortWebhookMiddleware", "delivery_of"]
+
+# Those that call these are boundaries already.
+_handle, _read_input, _replace_input = (
+    inner(handle),
+    inner(read_input),
+    inner(replace_input),
+)
 
 # The target as it came: gunicorn; most others.
 _TARGETS = ("RAW_URI", "REQUEST_URI")
@@ -100,7 +107,7 @@ class PortWebhookMiddleware:
 
         def run(delivery: Delivery) -> _Answer:
             environ[DELIVERY_KEY] = delivery
-            replace_input(environ, delivery.payload)
+            _replace_input(environ, delivery.payload)
             response.begin(self._app, environ)
             return response
 
@@ -109,12 +116,12 @@ class PortWebhookMiddleware:
             response.refuse(error, is_head=method == "HEAD")
             return response
 
-        return handle(
+        return _handle(
             self._endpoint.verifier_for(environ),
             signed_headers(environ),
             method=method,
             existing=environ.get(DELIVERY_KEY),
-            read=partial(read_input, environ),
+            read=partial(_read_input, environ),
             run=run,
             status_of=_status_of,
             respond=respond,

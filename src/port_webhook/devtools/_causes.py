@@ -14,10 +14,10 @@ _REMEDIES = {
     "malformed_header": "Find what rewrites the header, and pass its value on as it "
     "came: v1, a comma and 44 characters of base64, or a time of 10 or 13 digits.",
     "timestamp_too_old": "If the delivery was new, set this machine's clock (NTP), or "
-    "find the queue that held it. If it was saved, give the time of its arrival: "
-    "received_at; in explain() now; on the command line --at.",
-    "timestamp_in_future": "Set this machine's clock (NTP). If the delivery was saved, "
-    "give the time of its arrival: in explain() now, on the command line --at.",
+    "find the queue that held it. If it was saved before, say when it arrived: --at on "
+    "the command line, now= in Python.",
+    "timestamp_in_future": "Set this machine's clock (NTP). If the delivery was saved "
+    "before, say when it arrived: --at on the command line, now= in Python.",
     "agent_form": "Build the verifier with agent=True.",
     "reserialised": "Verify the raw bytes, before anything parses the JSON, and let no "
     "proxy reprint it. agent=True accepts added white space, and nothing else.",

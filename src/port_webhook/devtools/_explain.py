@@ -36,8 +36,10 @@ _MAX_AGE, _MAX_FUTURE = 300.0, 60.0
 _MAX_DIGITS = 12
 # A clock that is wrong by more than a day is rarer than a delivery that was kept.
 _LONG_AGO = 86_400
-# What these senders sign with is not known, so that no match can be expected.
-_OTHER_SENDER = ("hex_signature",)
+# With these no signature can be expected to match.
+_EXPLAINING = frozenset(
+    ("gzip_body", "hex_signature", "secret_quoted", "secret_whitespace", "truncated")
+)
 _KAFKA = "The body is a message of Kafka's runs topic: the signature is inside it."
 _HTTP = "The signature is in headers beside the body, as with HTTP, not inside it."
 
@@ -110,11 +112,12 @@ def diagnose(
     else:
         # Each header was found, under whatever name.
         there = [each for each in facts.causes if each.code != "missing_header"]
-        causes += [*there, *found.causes]
+        causes += [*there, *found.causes, *_damages(keys), *_cut_stream(body)]
         stamp = found.stamp
     if stamp is not None:
         causes += _check_time(stamp, instant)
-    return Explanation(verified=not causes, causes=_merge(causes))
+    verified = found is not None and not causes
+    return Explanation(verified, _merge(causes))
 
 
 def _as_it_is(body: bytes) -> Iterator[bytes]:
@@ -125,27 +128,46 @@ def _signs(
     body: bytes, pairs: Pairs, facts: Facts, keys: Sequence[Key]
 ) -> Iterator[Cause]:
     """Yield what can be seen, although no MAC matches."""
-    if not facts.macs or not facts.stamps:
-        return
-    signs = [each for key in keys if key.damaged for each in key.causes]
+    signs = [*_damages(keys), *_cut_stream(body)]
     encoding = find_header(pairs, "content-encoding")
-    inflated = gunzip(body)
-    if inflated is not None and encoding not in (None, "identity"):
+    if gunzip(body) is not None and encoding not in (None, "identity"):
         words = "The body is compressed, and Content-Encoding says so."
         signs.append(cause("gzip_body", words))
-    elif (wrapped := unwrap(body)) is not None:
-        signs.append(wrapped)
     missing = _count_missing(body, pairs)
     if missing:
         noun = "byte is" if missing == 1 else "bytes are"
         words = f"The body was cut: {missing} {noun} missing, by Content-Length."
         signs.append(cause("truncated", words))
-    elif is_cut(body):
-        words = "The body seems to be cut: its JSON does not end."
-        signs.append(cause("truncated", words, proven=False))
-    if not signs and not any(each.code in _OTHER_SENDER for each in facts.causes):
-        signs.append(cause("unknown", _describe_unknown(body), proven=False))
     yield from signs
+    missing_header = any(each.code == "missing_header" for each in facts.causes)
+    if facts.macs and facts.stamps and not missing_header:
+        yield from _guess(body, [each.code for each in (*facts.causes, *signs)])
+
+
+def _guess(body: bytes, found: Sequence[str]) -> Iterator[Cause]:
+    """Yield what the body looks like; if it is nothing known, say so."""
+    wrapped = unwrap(body)
+    if wrapped is not None and wrapped.code not in found:
+        yield wrapped
+    elif is_cut(body) and "truncated" not in found:
+        words = "The body seems to be cut: its JSON does not end."
+        yield cause("truncated", words, proven=False)
+    elif not _EXPLAINING.intersection(found):
+        yield cause("unknown", _describe_unknown(body), proven=False)
+
+
+def _damages(keys: Sequence[Key]) -> Iterator[Cause]:
+    """Yield what is wrong with the configured secret, whether it matches or not."""
+    for key in keys:
+        if key.damaged:
+            yield from key.causes
+
+
+def _cut_stream(body: bytes) -> Iterator[Cause]:
+    inflated = gunzip(body)
+    if inflated is not None and not inflated[1]:
+        words = "The body was cut: the compressed data in it does not end."
+        yield cause("truncated", words)
 
 
 def _describe_unknown(body: bytes) -> str:

@@ -15,7 +15,7 @@ from port_webhook._signature import (
     read_timestamp,
 )
 from port_webhook.devtools._causes import cause
-from port_webhook.exceptions import MalformedHeaderError, MissingHeaderError
+from port_webhook.exceptions import MalformedHeaderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ _SAMPLE_TIMESTAMP = "1713277889"
 _SECONDS, _MILLIS = 10, 13
 
 _V1 = re.compile(r"v1,([A-Za-z0-9+/]{43}=)")
-_SHA1 = re.compile(r"(?:v1[,=:]?|sha1=)?([0-9A-Fa-f]{40}|[A-Za-z0-9+/]{27}=)")
+_SHA1 = re.compile(r"(?:v1[,=:]?|sha(?:1|256)=)?([0-9A-Fa-f]{40}|[A-Za-z0-9+/]{27}=)")
 _HEX = re.compile(r"(?:v1[,=:]?|sha256=)?([0-9A-Fa-f]{64})")
 _BARE = re.compile(r"([A-Za-z0-9+/]{43}=)")
 # Any other spelling from which the MAC can still be read.
@@ -148,7 +148,7 @@ def _find(pairs: Pairs, wanted: str, facts: Facts) -> list[str]:
             words = f"There are {len(renamed)} headers in place of {wanted}."
             facts.causes.append(cause("duplicate_header", words))
         return [value for _, value in renamed[:_MAX_VALUES]]
-    words = str(MissingHeaderError(wanted))
+    words = f"There is no {wanted} header."
     facts.causes.append(cause("missing_header", words))
     _guess(pairs, wanted, facts)
     return []
@@ -186,12 +186,13 @@ def _read_signature(value: str, facts: Facts) -> None:
         macs = read_headers(
             [(SIGNATURE_HEADER, value), (TIMESTAMP_HEADER, _SAMPLE_TIMESTAMP)]
         )[2]
-    except MissingHeaderError:
-        return
     except MalformedHeaderError as error:
         problem, code = str(error), error.code
     else:
         facts.macs.extend(Mac(mac, ()) for mac in macs if mac)
+        if not all(macs):
+            words = f"The {SIGNATURE_HEADER} header is base64 in a second spelling."
+            facts.causes.append(cause("malformed_header", words))
         return
     text = value[:_MAX_TEXT].strip().strip("\"'").strip()
     if code == "duplicate_header":

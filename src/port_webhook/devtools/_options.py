@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
+from getpass import getpass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -28,6 +30,9 @@ from port_webhook.devtools._captures import (
 )
 from port_webhook.devtools._secrets import Candidate
 from port_webhook.devtools._terminal import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "At",
@@ -181,12 +186,13 @@ class Sources(NamedTuple):
         return capture._replace(headers=[*capture.headers, *self._read_headers()])
 
     def _read_capture(self) -> Capture | None:
-        readers = {
+        entry = self.entry
+        readers: dict[str, tuple[str | None, Callable[[bytes], Capture]]] = {
             "http": (self.http, read_http),
             "curl": (self.curl, read_curl),
-            "har": (self.har, lambda raw: read_har(raw, self.entry)),
-            "lambda": (self.lambda_event, lambda raw: read_lambda(raw, self.entry)),
-            "kafka": (self.kafka, lambda raw: read_kafka(raw, self.entry)),
+            "har": (self.har, partial(read_har, entry=entry)),
+            "lambda": (self.lambda_event, partial(read_lambda, entry=entry)),
+            "kafka": (self.kafka, partial(read_kafka, entry=entry)),
         }
         given = [name for name, (path, _) in readers.items() if path is not None]
         if len(given) > 1:
@@ -215,8 +221,9 @@ class Sources(NamedTuple):
 
 
 class Secrets(NamedTuple):
-    """The secrets that a receiver accepts."""
+    """The secrets that a receiver accepts, and where they come from."""
 
+    source: str
     current: str | bytes
     previous: tuple[str | bytes, ...] = ()
 
@@ -233,11 +240,11 @@ def find_secrets(files: list[str] | None) -> Secrets:
             read_secret(_read_secret_file(path), f"The secret in {path}")
             for path in files
         )
-        return Secrets(current, tuple(previous))
+        return Secrets(files[0], current, tuple(previous))
     if ENV_SECRET in os.environ or os.environ.get(ENV_FILE):
-        _, current, listed = read_env()
-        return Secrets(current, tuple(listed))
-    return Secrets(read_secret(_prompt(), "The secret"))
+        source, current, listed = read_env()
+        return Secrets(source, current, tuple(listed))
+    return Secrets("the prompt", read_secret(_prompt(), "The secret"))
 
 
 def find_candidates(
@@ -297,5 +304,4 @@ def _prompt() -> str:
     """Ask for the secret, if somebody is there to answer."""
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail(f"There is no secret: set {ENV_SECRET}, or give --secret-file.")
-    secret: str = typer.prompt("Client secret", hide_input=True, err=True)
-    return secret
+    return getpass("Client secret: ")

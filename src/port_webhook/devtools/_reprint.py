@@ -14,7 +14,7 @@ from port_webhook._json import require_json, strip_white_space
 from port_webhook.exceptions import PayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     # Gets an object and the key at which it stands.
     Order = Callable[[dict[str, Any], str], list[str]]
@@ -190,6 +190,8 @@ def describe(arrived: bytes, signed: bytes) -> str:
     first, second = _tokens(arrived), _tokens(signed)
     if first is None or second is None:
         return "The JSON was printed anew."
+    if arrived[:1] == b'"' != signed[:1]:
+        return "The JSON was printed anew, as a JSON string."
     changes: list[str] = []
     if first["space"] != second["space"]:
         added = len(first["space"]) > len(second["space"])
@@ -202,9 +204,7 @@ def describe(arrived: bytes, signed: bytes) -> str:
         changes.append("numbers were spelled anew")
     if _keys(arrived) != _keys(signed):
         changes.append("keys were put in another order")
-    if not first["mark"] and second["mark"]:
-        changes.append("it was printed as a JSON string")
-    return f"The JSON was printed anew: {', '.join(changes) or 'tokens changed'}."
+    return f"The JSON was printed anew: {', '.join(changes)}."
 
 
 def _tokens(body: bytes) -> dict[str, list[bytes]] | None:
@@ -247,7 +247,7 @@ def _collect(value: Any, at: str, objects: list[tuple[str, dict[str, Any]]]) -> 
         for key, each in members.items():
             _collect(each, key, objects)
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         for each in items:
             _collect(each, at, objects)
 
@@ -278,7 +278,7 @@ def _write(value: Any, style: _Style, line: str, at: str = "") -> Iterator[str]:
         ]
         yield from _join("{", parts, "}", style, line)
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         parts = [[*_write(each, style, _deeper(line, style))] for each in items]
         yield from _join("[", parts, "]", style, line)
     elif isinstance(value, _Number):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from port_webhook._json import strip_white_space
 from port_webhook._kafka_message import read_message
-from port_webhook._signature import match_signature
+from port_webhook._signature import SIGNATURE_HEADER, match_signature
 from port_webhook.devtools._causes import cause
 from port_webhook.devtools._headers import Stamp
 from port_webhook.devtools._undo import Undone, undo
@@ -79,7 +79,7 @@ def find_message(body: bytes) -> Pairs | None:
                 _, pairs = read_message(candidate, sys.maxsize)
             except DeliveryError:
                 continue
-            if pairs:
+            if any(name == SIGNATURE_HEADER for name, _ in pairs):
                 return [
                     (name, value if isinstance(value, str) else str(value))
                     for name, value in pairs

@@ -18,7 +18,7 @@ from port_webhook.exceptions import ConfigurationError, PayloadError
 from port_webhook.testing._forgeries import REFUSALS, forge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableSequence
     from types import TracebackType
     from typing import Self
 
@@ -191,7 +191,7 @@ def set_field(document: Any, path: list[str], value: Any) -> Any:
         return value
     key, *rest = path
     if isinstance(document, list):
-        items: list[Any] = document
+        items = cast("MutableSequence[Any]", document)
         if not key.isdecimal() or int(key[:6]) >= min(len(items), _MAX_INDEX):
             raise CaptureError(f"--set: there is no element {key}")
         items[int(key)] = set_field(items[int(key)], rest, value)

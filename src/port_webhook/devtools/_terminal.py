@@ -82,13 +82,8 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except ConfigurationError as error:
-            message = str(error)
-        except CaptureError as error:
-            message = str(error)
-        else:
-            return
-        fail(message[:1].upper() + message[1:].rstrip(".") + ".")
+        except (ConfigurationError, CaptureError) as error:
+            fail(str(error).rstrip(".") + ".")
 
     # typer reads the parameters, whose types are texts in the command's own module.
     run.__signature__ = inspect.signature(command, eval_str=True)  # type: ignore[attr-defined]  # every function may have one

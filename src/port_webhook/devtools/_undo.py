@@ -46,6 +46,7 @@ _MAX_INFLATED = 8 * 1024 * 1024
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _WRAPPED = re.compile(rb"[A-Za-z0-9+/_=-]+(?:\r?\n[A-Za-z0-9+/_=-]+)*")
 _FORM = re.compile(rb"(?:[A-Za-z0-9_.\[\]-]{1,64}=)?([^&=]*)=?")
+_CUT_ESCAPE = re.compile(rb"%[0-9A-Fa-f]?\Z")
 _ESCAPED = re.compile(rb"&(?:#[0-9xX]|[A-Za-z]+;)")
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|"(?:[^"\\]|\\.)*+\\?\Z|[][{}]', re.DOTALL)
 # Those that real systems still have by default, and what reads UTF-8 as them.
@@ -182,7 +183,7 @@ def gunzip(body: bytes) -> tuple[bytes, bool] | None:
 
 def _gzip(body: bytes) -> Iterator[Guess]:
     found = gunzip(body)
-    if found is not None and found[1]:
+    if found is not None:
         yield (
             "The body is compressed (gzip or deflate); plain text was signed.",
             found[0],
@@ -234,6 +235,7 @@ def _url(body: bytes) -> Iterator[Guess]:
         yield (words_form if b"=" in body else words), raw
     if b"%" in body or b"+" in body:
         yield words, unquote_to_bytes(body)
+        yield words, unquote_to_bytes(_CUT_ESCAPE.sub(b"", body))
         yield words, unquote_to_bytes(body.replace(b"+", b" "))
     if body.endswith(b"="):
         # JSON that was read as a form: one field without a value.

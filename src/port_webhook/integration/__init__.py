@@ -7,7 +7,7 @@ The request life cycle, the arguments of a decorator, bodies, ASGI, and paths; s
 from __future__ import annotations
 
 from port_webhook._verifier import SignedForms
-from port_webhook.integration._asgi import answer, join_header, serve
+from port_webhook.integration._asgi import answer, serve
 from port_webhook.integration._body import (
     check_body,
     check_media,
@@ -56,7 +56,6 @@ __all__ = [
     "end",
     "handle",
     "hide_delivery",
-    "join_header",
     "perhaps_consumed",
     "read_input",
     "replace_input",

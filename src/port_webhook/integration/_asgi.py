@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import (
     BodyTooLargeError,
     DeliveryError,
@@ -23,13 +23,17 @@ from port_webhook.integration._body import (
     declared_length,
     perhaps_consumed,
 )
-from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
+from port_webhook.integration._lifecycle import (
+    DELIVERY_KEY,
+    abegin,
+    aend,
+    reusable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import (
         Awaitable,
         Callable,
-        Iterable,
         MutableMapping,
     )
 
@@ -44,12 +48,20 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
     RawHeaders = list[tuple[bytes, bytes]]
 
-__all__ = ["answer", "join_header", "serve"]
+__all__ = ["answer", "serve"]
+
+# `serve` is a boundary already, and a channel is one by hand: on this path of every
+# request, each further one would cost as much as a step of the verification.
+_abegin, _aend = inner(abegin), inner(aend)
+_check_media, _check_body = inner(check_media), inner(check_body)
+_declared_length = inner(declared_length)
 
 _CONTENT_LENGTH = b"content-length"
 _FRAMING = (_CONTENT_LENGTH, b"transfer-encoding")
 _READ = frozenset({*_FRAMING, b"content-type", b"content-encoding"})
-_SIGNED = frozenset({TIMESTAMP_HEADER.encode(), SIGNATURE_HEADER.encode()})
+_SIGNED = {name.encode(): name for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER)}
+# A length is compared faster than a name, and most headers have another.
+_LENGTHS = frozenset(len(name) for name in (*_READ, *_SIGNED))
 
 
 @boundary
@@ -85,8 +97,8 @@ async def serve(
 
     async def read(limit: int) -> bytes | SignedForms:
         nonlocal gone
-        check_media(fields.get(b"content-type"), fields.get(b"content-encoding"))
-        declared = declared_length(fields.get(_CONTENT_LENGTH), limit)
+        _check_media(fields.get(b"content-type"), fields.get(b"content-encoding"))
+        declared = _declared_length(fields.get(_CONTENT_LENGTH), limit)
         try:
             body = await _read(receive, limit)
         except OSError:
@@ -95,26 +107,25 @@ async def serve(
                 "The connection ended before the body did, or something read the body "
                 "before it could be verified."
             )
-        check_body(body, declared, limit)
+        _check_body(body, declared, limit)
         is_chunked = declared is None and b"transfer-encoding" in fields
         return perhaps_consumed(body) if is_chunked and not body else body
 
+    existing = reusable(scope.get(DELIVERY_KEY), verifier)
     try:
-        delivery, reception = await abegin(
-            verifier,
-            signed,
-            method=scope["method"],
-            existing=scope.get(DELIVERY_KEY),
-            read=read,
+        delivery, reception = await _abegin(
+            verifier, signed, method=scope["method"], existing=existing, read=read
         )
     except DeliveryError as refusal:
         if not gone:
             await refuse(refusal)
         return
-    if reception is not None:
+    payload = None
+    if existing is None:  # else an outer adapter hands out the payload
         scope = _scope_of(delivery, scope, headers)
+        payload = delivery.payload
     channel = _Channel(
-        verifier, delivery, reception, receive=receive, send=send, body_of=body_of
+        verifier, payload, reception, receive=receive, send=send, body_of=body_of
     )
     try:
         await app(scope, channel.receive, channel.send)
@@ -123,14 +134,14 @@ async def serve(
         if channel.started:
             raise
         try:
-            await aend(verifier, reception, None, error)
+            await _aend(verifier, reception, None, error)
         except DeliveryError as failure:
             await refuse(failure)
             return
         raise
     if not channel.started:
         # The server makes this a 500, if the client is still there.
-        await aend(verifier, reception, 500, None)
+        await _aend(verifier, reception, 500, None)
 
 
 @boundary
@@ -149,20 +160,13 @@ async def answer(
     await send({"type": "http.response.body", "body": body})
 
 
-@boundary
-def join_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """Return all lines of the header *name* (lower case) joined by commas, if any."""
-    values = [value for key, value in headers if key.lower() == name]
-    return b",".join(values).decode("latin-1") if values else None
-
-
 class _Channel:
     """The two halves of the connection, as the application sees them."""
 
     def __init__(
         self,
         verifier: Verifier,
-        delivery: Delivery,
+        payload: bytes | None,
         reception: AsyncReception | None,
         *,
         receive: Receive,
@@ -173,8 +177,7 @@ class _Channel:
         self._failed = False
         self._verifier = verifier
         self._reception = reception
-        # An outer adapter hands out the payload, if it verified the request.
-        self._payload = None if reception is None else delivery.payload
+        self._payload = payload
         self._receive = receive
         self._send = send
         self._body_of = body_of
@@ -183,41 +186,57 @@ class _Channel:
         """Drop a payload that the application did not read."""
         self._payload = None
 
-    @boundary
     async def receive(self) -> Message:
         """Return the payload once, and then what the server says."""
-        if self._failed:
-            return {"type": "http.disconnect"}
-        if self._payload is None:
-            return await self._receive()
+        try:
+            if self._failed:
+                return {"type": "http.disconnect"}
+            if self._payload is None:
+                return await self._receive()
+            return self._take_payload()
+        except BaseException as error:
+            del self
+            clean(error)
+            raise
+
+    async def send(self, message: Message) -> None:
+        """End the claim when the response starts; send no more if that failed."""
+        try:
+            if message["type"] == "http.response.start" and not self.started:
+                self.started = True
+                await self._end(message["status"])
+            if not self._failed:
+                await self._send(message)
+        except BaseException as error:
+            del self, message
+            clean(error)
+            raise
+
+    def _take_payload(self) -> Message:
         body, self._payload = self._payload, None
         return {"type": "http.request", "body": body, "more_body": False}
 
-    @boundary
-    async def send(self, message: Message) -> None:
-        """End the claim when the response starts; send no more if that failed."""
-        if message["type"] == "http.response.start" and not self.started:
-            self.started = True
-            try:
-                await aend(self._verifier, self._reception, message["status"], None)
-            except DeliveryError as failure:
-                self._failed = True
-                await answer(self._send, failure, self._body_of(failure))
-        if not self._failed:
-            await self._send(message)
+    async def _end(self, status: int) -> None:
+        try:
+            await _aend(self._verifier, self._reception, status, None)
+        except DeliveryError as failure:
+            self._failed = True
+            await answer(self._send, failure, self._body_of(failure))
 
 
-def _select(headers: RawHeaders) -> tuple[RawHeaders, dict[bytes, str]]:
+def _select(headers: RawHeaders) -> tuple[list[tuple[str, str]], dict[bytes, str]]:
     """Return the signature's headers, and those that say how to read the body.
 
     Several lines of one of the latter are joined by commas (RFC 9110, section 5.3).
     """
-    signed: RawHeaders = []
+    signed: list[tuple[str, str]] = []
     fields: dict[bytes, str] = {}
     for name, value in headers:
+        if len(name) not in _LENGTHS:
+            continue
         key = name.lower()
         if key in _SIGNED:
-            signed.append((key, value))
+            signed.append((_SIGNED[key], value.decode("latin-1")))
         elif key in _READ:
             text = value.decode("latin-1")
             fields[key] = f"{fields[key]},{text}" if key in fields else text
@@ -237,8 +256,9 @@ async def _read(receive: Receive, limit: int) -> bytes:
         size += len(body)
         if size > limit:
             raise BodyTooLargeError(limit)
-        parts.append(body)
-    return b"".join(parts)
+        if body:  # an empty part would take memory, and no limit counts it
+            parts.append(body)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _scope_of(delivery: Delivery, scope: Scope, headers: RawHeaders) -> Scope:

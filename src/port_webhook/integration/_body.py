@@ -28,9 +28,10 @@ __all__ = [
 
 # Protocol, section 2: the methods that an action can be configured with.
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
-# Each mention of a charset must be one of these, as RFC 9110 (section 5.6.6) spells a
+# Each mention of a charset must be this one, as RFC 9110 (section 5.6.6) spells a
 # parameter: frameworks differ in which one they read, and in what they make of others.
-_CHARSET = re.compile(r';[ \t]*charset=("?)(?:utf-8|us-ascii)\1[ \t]*(?=[;,]|$)')
+# Starlette takes ``utf-8,x`` for Latin-1, and a letter beyond ASCII in us-ascii too.
+_CHARSET = re.compile(r';[ \t]*charset=("?)utf-8\1[ \t]*(?=;|\Z)')
 
 
 @boundary
@@ -56,7 +57,7 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
 
     Raises:
         UnsupportedMediaError: There is a coding other than ``identity``, or a
-            ``charset`` other than ``utf-8`` and ``us-ascii``.
+            ``charset`` other than ``utf-8``.
     """
     if content_encoding:
         codings = (each.strip().lower() for each in content_encoding.split(","))

@@ -17,7 +17,7 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, clean
 from port_webhook._verifier import Verifier, require_verifier
 from port_webhook.exceptions import ConfigurationError
 
@@ -82,7 +82,7 @@ class Endpoint(Generic[RequestT]):
         self._model = model
         if verifier is not None:
             _refuse_chooser(verifier)
-            require_verifier(verifier)
+            _require_verifier(verifier)
             self._verifier = self._accept(verifier)
         if choose is not None:
             self._check_choice()
@@ -100,28 +100,51 @@ class Endpoint(Generic[RequestT]):
                 "synchronous function"
             )
 
-    @boundary
+    # These three are boundaries by hand, because every request comes by.
+
     def verifier_for(self, request: RequestT) -> Verifier:
         """Return the verifier of this *request*.
 
         Raises:
             ConfigurationError: There is none, or it cannot be used here.
         """
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._accept(self._default())
-        return self._accept(self._choose(request))
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(self._choose(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
 
-    @boundary
     async def averifier_for(self, request: RequestT) -> Verifier:
         """Do what `verifier_for` does, and await the choice."""
-        if self._verifier is not None:
-            return self._verifier
-        if self._choose is None:
-            return self._accept(self._default())
-        if _is_async(self._choose):
-            chosen = self._choose(request)
+        try:
+            if self._verifier is not None:
+                return self._verifier
+            if self._choose is None:
+                return self._accept(self._default())
+            return self._accept(await self._choose_for(request))
+        except BaseException as error:
+            del request
+            clean(error)
+            raise
+
+    def argument(self, delivery: Delivery) -> Any:
+        """Return what the view is called with: the delivery, or its model."""
+        try:
+            return delivery if self._model is None else delivery.parse(self._model)
+        except BaseException as error:
+            del delivery
+            clean(error)
+            raise
+
+    async def _choose_for(self, request: RequestT) -> object:
+        choose: Any = self._choose
+        if _is_async(choose):
+            chosen = choose(request)
         else:
             # It may block: it may ask a database, or fetch a secret.
             if self._to_thread is None:
@@ -129,17 +152,15 @@ class Endpoint(Generic[RequestT]):
                 from asyncio import to_thread
 
                 self._to_thread = to_thread
-            chosen = await self._to_thread(self._choose, request)
-        return self._accept(await chosen if isawaitable(chosen) else chosen)
-
-    @boundary
-    def argument(self, delivery: Delivery) -> Any:
-        """Return what the view is called with: the delivery, or its model."""
-        return delivery if self._model is None else delivery.parse(self._model)
+            chosen = await self._to_thread(choose, request)
+        return await chosen if isawaitable(chosen) else chosen
 
     def _accept(self, verifier: object) -> Verifier:
         if not isinstance(verifier, Verifier):
-            raise ConfigurationError("choose did not return a Verifier")
+            raise ConfigurationError(
+                f"choose did not return a Verifier, but {type(verifier).__name__}; to "
+                "refuse a request, raise what the framework answers with 404"
+            )
         if self._synchronous and verifier.is_async:
             raise ConfigurationError(
                 "A synchronous framework needs a synchronous replay store"
@@ -191,13 +212,27 @@ def decorate(
 
         return decorator
     if not callable(target):
-        require_verifier(target)
+        _require_verifier(target)
     if options:
         _refuse_chooser(target)
     return _guard(make(_require_function(target, class_hint), None))
 
 
+def _require_verifier(value: object) -> None:
+    try:
+        require_verifier(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}; write Verifier(secret) or Verifier.from_env()"
+        )
+
+
 def _require_function(view: Any, class_hint: str) -> Callable[..., Any]:
+    if view is Verifier:
+        raise ConfigurationError(
+            "webhook takes verifiers, not classes; write Verifier(secret) or "
+            "Verifier.from_env()"
+        )
     if isinstance(view, type):
         raise ConfigurationError(
             f"webhook decorates functions, not classes; of a class-based view, "
@@ -310,9 +345,10 @@ def _evaluate(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, names)  # noqa: S307  # the module's own source
-    except Exception:  # noqa: BLE001  # such as a name for type checkers alone
+    except Exception:  # such as a name for type checkers alone
         return annotation
 
 
 def _name(view: Callable[..., Any]) -> str:
-    return getattr(view, "__name__", type(view).__name__)
+    name: str = getattr(view, "__name__", type(view).__name__)
+    return name if name.isidentifier() else "view"  # a lambda

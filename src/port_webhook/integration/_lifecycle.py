@@ -78,18 +78,15 @@ def handle(
     Returns:
         What *run* or *respond* returned.
     """
-    reception = None
     try:
-        delivery = reusable(existing, verifier)
-        if delivery is None:
-            checked = _check(verifier, headers, method, received_at)
-            body = _read(verifier, read)
-            if verifier.has_replay_store:
-                reception = verifier.receive(body, checked)
-                delivery = reception.__enter__()
-            else:
-                # Nothing is claimed, so there is nothing to end.
-                delivery = verifier.verify(body, checked)
+        delivery, reception = _begin(
+            verifier,
+            headers,
+            method=method,
+            existing=existing,
+            read=read,
+            received_at=received_at,
+        )
     except DeliveryError as refusal:
         return respond(refusal)
     try:
@@ -129,7 +126,7 @@ def begin(
         received_at: As for `handle`.
 
     Returns:
-        The delivery, and what to give to `end`.
+        The delivery, and what to give to `end`: None where there is no claim to end.
 
     Raises:
         DeliveryError: The request is refused; the error has the response.
@@ -138,7 +135,11 @@ def begin(
     if delivery is not None:
         return delivery, None
     checked = _check(verifier, headers, method, received_at)
-    reception = verifier.receive(_read(verifier, read), checked)
+    body = _read(verifier, read)
+    if not verifier.has_replay_store:
+        # Nothing is claimed, so there is nothing to end.
+        return verifier.verify(body, checked), None
+    reception = verifier.receive(body, checked)
     return reception.__enter__(), reception
 
 
@@ -153,7 +154,8 @@ def end(
 
     Args:
         verifier: As it was given to `begin`.
-        reception: What `begin` returned; None if an outer adapter ends the claim.
+        reception: What `begin` returned; None if there is no claim, or an outer adapter
+            ends it.
         status: The HTTP status of the response, or of *error*; None if it has none.
         error: What the view raised, or None.
 
@@ -199,17 +201,10 @@ async def ahandle(
     respond: Callable[[DeliveryError], ResultT],
 ) -> ResultT:
     """Do what `handle` does, awaiting the body, the view and the replay store."""
-    reception = None
     try:
-        delivery = reusable(existing, verifier)
-        if delivery is None:
-            checked = _check(verifier, headers, method, None)
-            body = await _aread(verifier, read)
-            if verifier.has_replay_store:
-                reception = verifier.areceive(body, checked)
-                delivery = await reception.__aenter__()
-            else:
-                delivery = verifier.verify(body, checked)
+        delivery, reception = await _abegin(
+            verifier, headers, method=method, existing=existing, read=read
+        )
     except DeliveryError as refusal:
         return respond(refusal)
     try:
@@ -242,7 +237,10 @@ async def abegin(
     if delivery is not None:
         return delivery, None
     checked = _check(verifier, headers, method, None)
-    reception = verifier.areceive(await _aread(verifier, read), checked)
+    body = await _aread(verifier, read)
+    if not verifier.has_replay_store:
+        return verifier.verify(body, checked), None
+    reception = verifier.areceive(body, checked)
     return await reception.__aenter__(), reception
 
 
@@ -297,4 +295,5 @@ async def _aread(
 
 
 # Those that call these are boundaries already.
-_end, _aend, _check_method = inner(end), inner(aend), inner(check_method)
+_begin, _abegin, _end, _aend = inner(begin), inner(abegin), inner(end), inner(aend)
+_check_method = inner(check_method)

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration._body import (
     check_body,
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     Environ = dict[str, Any]
 
 __all__ = ["read_input", "replace_input", "signed_headers"]
+
+
+# `read_input` is a boundary already.
+_check_media, _check_body = inner(check_media), inner(check_body)
+_declared_length = inner(declared_length)
 
 
 def signed_headers(environ: Environ) -> list[tuple[str, str | None]]:
@@ -45,8 +50,8 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
         UnreadableBodyError: The body is not as long as declared, the server does not
             pass it on, or reading it failed.
     """
-    check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
-    declared = declared_length(environ.get("CONTENT_LENGTH"), limit)
+    _check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
+    declared = _declared_length(environ.get("CONTENT_LENGTH"), limit)
     is_chunked = declared is None and bool(environ.get("HTTP_TRANSFER_ENCODING"))
     size = declared or 0
     if declared is None:
@@ -58,12 +63,12 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
             )
     try:
         body = _read_up_to(environ["wsgi.input"], size)
-    except Exception as error:  # noqa: BLE001  # each server has errors of its own
+    except Exception as error:  # each server has errors of its own
         raise UnreadableBodyError(
             f"The server could not read the body to its end ({type(error).__name__}); "
             "the connection probably ended before it did."
         )
-    check_body(body, declared, limit)
+    _check_body(body, declared, limit)
     return perhaps_consumed(body) if is_chunked and not body else body
 
 

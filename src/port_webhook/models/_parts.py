@@ -102,7 +102,7 @@ class RunContext(Model, shown="blueprint entity run_id"):
 
 
 class WebhookInvocationMethod(Model, shown="type method"):
-    """How an action calls its backend; other methods than webhooks look alike.
+    """How an action calls its backend, by a webhook or by any other method.
 
     Attributes:
         type: ``WEBHOOK``, ``KAFKA``, ``GITLAB`` and others.
@@ -141,7 +141,7 @@ class ActionReference(Reference):
 class Resource(Model, shown="id identifier"):
     """Something in the catalog, before or after a change.
 
-    Its own class for types of resource that this library does not know.
+    Used as it is for resource types that this library does not know.
     """
 
     id: str | None = text("id")

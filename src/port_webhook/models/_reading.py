@@ -254,7 +254,7 @@ def _read_with_pydantic(model: Any, raw: Any, data: bytes, path: str) -> Any:
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         # It speaks of types alone, since there are no data yet.
         problem = error.message.partition("\n")[0]
-    except Exception as error:  # noqa: BLE001  # a class of the user may raise anything
+    except Exception as error:  # a class of the user may raise anything
         problem = type(error).__name__
     else:
         try:
@@ -308,7 +308,7 @@ def _read_with_msgspec(model: Any, _: Any, data: bytes, path: str) -> Any:
 
     try:
         decoder = _decoder(model)
-    except Exception as error:  # noqa: BLE001  # a class of the user may raise anything
+    except Exception as error:  # a class of the user may raise anything
         raise _unusable(model, f"cannot be used by msgspec: {type(error).__name__}")
     try:
         return decoder.decode(data)

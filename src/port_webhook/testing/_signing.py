@@ -18,7 +18,6 @@ from port_webhook._verifier import sign
 from port_webhook.exceptions import (
     ConfigurationError,
     PayloadError,
-    VerificationError,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ __all__ = [
     "FixedClock",
     "SignedRequest",
     "Signer",
-    "raised",
     "sign_as_agent",
     "sign_kafka_message",
     "sign_request",
@@ -76,7 +74,7 @@ class FixedClock:
 
     @boundary
     def __init__(self, now: float | datetime = _NEW_YEAR_2025) -> None:
-        self._start = float(raised(read_instant(now, "now")))
+        self._start = read_instant(now, "now")
         self.now: float = self._start
 
     def __call__(self) -> float:
@@ -150,10 +148,10 @@ class Signer:
             return None
         try:
             now = self._clock()
-        except Exception as error:  # noqa: BLE001  # a user's clock may raise anything
+        except Exception as error:  # a user's clock may raise anything
             msg = f"clock raised {type(error).__name__}"
             raise ConfigurationError(msg)
-        return int(raised(read_instant(now, "clock")))
+        return int(read_instant(now, "clock"))
 
 
 @boundary
@@ -255,13 +253,6 @@ def sign_kafka_message(
     return _print(message)
 
 
-def raised(value: T | ConfigurationError | VerificationError) -> T:
-    """Raise *value* if it is an error, as `_arguments` returns its own."""
-    if isinstance(value, ConfigurationError | VerificationError):
-        raise value
-    return value
-
-
 def _open(value: Any, *path: str, create: bool) -> Any:
     """Return the object at *path*, made if it is missing; None if there is none."""
     for key in path:
@@ -281,10 +272,10 @@ def _request(body: bytes, signed: dict[str, str]) -> SignedRequest:
 def _write(document: object) -> bytes:
     """Return the body that *document* is, or is written as."""
     if isinstance(document, str | bytes | bytearray | memoryview):
-        return raised(read_body(cast("object", document), sys.maxsize))
+        return read_body(cast("object", document), sys.maxsize)
     try:
         return _print(document)
-    except Exception:  # noqa: BLE001  # a foreign class may raise anything
+    except Exception:  # a foreign class may raise anything
         raise ConfigurationError(_NOT_JSON)
 
 

@@ -19,6 +19,8 @@ import port_webhook
 from port_webhook import Verifier, sign
 from port_webhook.adapters.aws_lambda import webhook
 
+from ..doubles import Store
+
 SECRET = "the-client-secret"
 NOW = 1_713_277_889
 TEXT = b'{"context":{"runId":"r_1"},"note":"caf\xc3\xa9"}'
@@ -134,40 +136,6 @@ def set_method(event, method):
     else:
         event["httpMethod"] = method
     return event
-
-
-class Store:
-    """A replay store that writes down what it is asked."""
-
-    def __init__(self, *answers, commit=True):
-        self.steps = []
-        self._answers = list(answers)
-        self._commit = commit
-
-    def claim(self, key, owner, lease):
-        self.steps.append("claim")
-        answer = self._answers.pop(0) if self._answers else "claimed"
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def commit(self, key, owner, ttl):
-        self.steps.append("commit")
-        if isinstance(self._commit, Exception):
-            raise self._commit
-        return self._commit
-
-    def release(self, key, owner):
-        self.steps.append("release")
-        return True
-
-
-class AsyncStore:
-    async def claim(self, key, owner, lease): ...
-
-    async def commit(self, key, owner, ttl): ...
-
-    async def release(self, key, owner): ...
 
 
 class HiddenAsyncStore(Store):

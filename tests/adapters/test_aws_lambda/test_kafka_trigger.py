@@ -25,11 +25,10 @@ from port_webhook.adapters.aws_lambda import (
     verify_kafka_event,
 )
 
+from ..doubles import AsyncStore, Store
 from .events import (
     NOW,
-    AsyncStore,
     HiddenAsyncStore,
-    Store,
     assert_hides,
     failed,
     kafka_event,

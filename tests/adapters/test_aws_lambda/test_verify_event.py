@@ -25,6 +25,7 @@ from port_webhook import (
 )
 from port_webhook.adapters.aws_lambda import verify_event, verify_kafka_event
 
+from ..doubles import AsyncStore, Store
 from .events import (
     BINARY,
     NOW,
@@ -32,8 +33,6 @@ from .events import (
     SECRET,
     SIGNED,
     TEXT,
-    AsyncStore,
-    Store,
     all_services,
     assert_hides,
     balancer_multi,

@@ -26,9 +26,9 @@ def site(secret, clock, monkeypatch):
 
 @pytest.fixture
 def store():
-    from .project import Store
+    from ..doubles import Store
 
-    return Store()
+    return Store(remembers=True)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from port_webhook import sign
 from port_webhook.adapters.django import (
     PortWebhookMixin,
 )
-from port_webhook.replay.memory import MemoryReplayStore
 
 if not settings.configured:
     # As the tests of the replay stores do; whichever comes first.
@@ -129,47 +128,6 @@ class Site:
         await server.send_input({"type": "http.disconnect"})
         await server.wait()
         return start["status"], body["body"]
-
-
-class Store(MemoryReplayStore):
-    """A store that remembers what was done, and fails if it is told to."""
-
-    def __init__(self):
-        super().__init__()
-        self.steps = []
-        self.fails = ""
-
-    def _do(self, step, *args):
-        self.steps.append(step)
-        if step == self.fails:
-            raise OSError
-        return getattr(super(), step)(*args)
-
-    def claim(self, *args):
-        return self._do("claim", *args)
-
-    def commit(self, *args):
-        return self._do("commit", *args)
-
-    def release(self, *args):
-        return self._do("release", *args)
-
-
-class AsyncStore:
-    """The same, asynchronous."""
-
-    def __init__(self):
-        self._store = Store()
-        self.steps = self._store.steps
-
-    async def claim(self, *args):
-        return self._store.claim(*args)
-
-    async def commit(self, *args):
-        return self._store.commit(*args)
-
-    async def release(self, *args):
-        return self._store.release(*args)
 
 
 class Views:

@@ -19,13 +19,6 @@ from .project import (
 )
 
 
-def test_a_chunked_body_is_read_under_wsgi(site, views, view, verifier):
-    site.serve(webhook(verifier)(view))
-    assert site.send(**chunked(BODY)).status_code == 200
-    assert views.seen[0][0].body == BODY
-    assert site.send(**chunked(b"another")).status_code == 401
-
-
 @pytest.mark.parametrize(
     ("body", "kind"), [(b"a=b", FORM), (PARTS, MULTIPART)], ids=["form", "multipart"]
 )
@@ -141,13 +134,6 @@ def test_no_more_than_the_limit_is_read(site, views, view, verifier, declared):
     assert response.content == b'{"error": "content_too_large"}'
     assert stream.count == (0 if declared else LIMIT + 1)
     assert views.seen == []
-
-
-def test_headers_are_checked_before_the_body_is_read(site, view, verifier):
-    site.serve(webhook(verifier)(view))
-    stream = Stream(BODY)
-    assert site.send(signs=None, **{"wsgi.input": stream}).status_code == 401
-    assert stream.count == 0
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])

@@ -11,10 +11,10 @@ from django.views import View
 from port_webhook import ConfigurationError
 from port_webhook.adapters.django import PortWebhookMixin, webhook
 
+from ..doubles import AsyncStore
 from .project import (
     BODY,
     UNAUTHORIZED,
-    AsyncStore,
     Mixed,
     make_class,
     make_method,

@@ -21,7 +21,8 @@ from port_webhook.adapters import django as adapter
 from port_webhook.adapters.django import PortWebhookNinjaAuth, webhook
 from port_webhook.models import CustomPayload
 
-from .project import AsyncStore, chunked
+from ..doubles import AsyncStore
+from .project import chunked
 
 
 class Context(Schema):

@@ -71,12 +71,6 @@ def test_a_form_is_parsed_from_what_the_agent_signed(site, views, agent, early):
     assert seen == [({SIGNED.decode(): [""]}, {})]
 
 
-def test_an_empty_body_of_the_agent_is_null(site, views, view, agent):
-    views.act = lambda request: HttpResponse(request.body)
-    site.serve(webhook(agent)(view))
-    assert site.send(b"", signs=b"null").content == b"null"
-
-
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_files_are_parsed_from_the_payload(site, views, verifier, kind):
     body = (
@@ -105,35 +99,6 @@ def test_a_stream_that_was_read_after_the_body_starts_again(site, views, verifie
     assert site.send().content == BODY
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "application/json; charset=utf-7",
-        "application/json; charset=utf-8; charset=utf-16",
-        'text/plain; Charset="UTF-16"',
-        f"{FORM}; charset=latin-1",
-    ],
-)
-def test_a_hostile_charset_is_refused(site, views, view, verifier, *, kind):
-    site.serve(webhook(verifier)(view))
-    for response in (site.send(kind=kind), async_to_sync(site.asend)(kind=kind)):
-        assert response.status_code == 415
-        assert response.content == b'{"error": "unsupported_media_type"}'
-    assert views.seen == []
-    assert site.send(kind="application/json; charset=UTF-8").status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("coding", "status"), [("gzip", 415), ("identity, br", 415), ("identity", 200)]
-)
-def test_a_content_encoding_is_refused(site, view, verifier, coding, status):
-    site.serve(webhook(verifier)(view))
-    response = site.send(HTTP_CONTENT_ENCODING=coding)
-    assert response.status_code == status
-    # After the headers: a request that is not signed learns no more than before.
-    assert site.send(signs=None, HTTP_CONTENT_ENCODING=coding).status_code == 401
-
-
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize("form", ["function", "mixin"])
 def test_a_method_that_port_does_not_use_is_refused_before_the_claim(
@@ -148,8 +113,8 @@ def test_a_method_that_port_does_not_use_is_refused_before_the_claim(
         response = site.send(signs=signs, method=method)
         assert response.status_code == 405
         assert "POST" in response["Allow"]
-    body = b"" if method == "HEAD" else b'{"error": "method_not_allowed"}'
-    assert response.content == body
+        body = b"" if method == "HEAD" else b'{"error": "method_not_allowed"}'
+        assert response.content == body
     assert (views.seen, store.steps) == ([], [])
     assert site.send().status_code == 200
 
@@ -159,29 +124,6 @@ def test_a_refusal_of_head_has_no_body_without_a_server(site, verifier):
     request = RequestFactory().head("/port")
     response = webhook(verifier)(lambda request, delivery: HttpResponse())(request)
     assert (response.status_code, response.content) == (405, b"")
-
-
-def test_a_second_value_of_a_header_is_seen(site, view, verifier, caplog):
-    site.serve(webhook(verifier)(view))
-    (stamp, signature) = site.headers(BODY).values()
-    response = site.send(
-        signs=None,
-        HTTP_X_PORT_SIGNATURE=f"{signature},{signature}",
-        HTTP_X_PORT_TIMESTAMP=stamp,
-    )
-    assert response.status_code == 401
-    assert "more than one value" in caplog.text
-
-
-async def test_a_second_value_of_a_header_is_seen_under_asgi(
-    site, view, verifier, caplog
-):
-    site.serve(webhook(verifier)(view))
-    twice = [
-        (name.encode(), value.encode()) for name, value in site.headers(BODY).items()
-    ]
-    assert (await site.asend_parts(BODY, headers=twice))[0] == 401
-    assert "more than one value" in caplog.text
 
 
 # Consumed bodies
@@ -205,17 +147,6 @@ def test_a_body_that_was_taken_from_the_environ_is_told_from_a_wrong_secret(
     assert "read the body before" in caplog.text
     assert "secret" not in caplog.text
     assert views.seen == []
-
-
-def test_an_empty_chunked_body_can_be_signed(site, view, verifier):
-    site.serve(webhook(verifier)(view))
-    assert site.send(b"", signs=b"", **chunked(b"")).status_code == 200
-
-
-def test_a_mismatch_is_not_taken_for_a_consumed_body(site, view, verifier, caplog):
-    site.serve(webhook(verifier)(view))
-    assert site.send(signs=b"another").status_code == 401
-    assert "No signature matches" in caplog.text
 
 
 def test_a_request_made_by_hand_gives_the_payload(site, agent):

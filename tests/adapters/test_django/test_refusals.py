@@ -16,7 +16,6 @@ from django.views.decorators.http import require_POST
 
 from port_webhook import ConfigurationError
 from port_webhook.adapters.django import webhook
-from port_webhook.models import CustomPayload
 
 from .project import make_class, make_mixed
 
@@ -78,17 +77,6 @@ def test_an_asynchronous_chooser_of_a_synchronous_view_is_refused(views, chooser
 def test_what_is_neither_a_verifier_nor_a_view_is_refused(target, message):
     with pytest.raises(ConfigurationError, match=message):
         webhook(target)
-
-
-def test_a_function_that_chooses_is_not_taken_for_a_view_beside_options():
-    choose: Any = choose_later
-    with pytest.raises(ConfigurationError, match="choose="):
-        webhook(choose, model=CustomPayload)
-
-
-def test_a_verifier_and_a_function_that_chooses_one_are_too_much(verifier, views):
-    with pytest.raises(ConfigurationError, match="not both"):
-        webhook(verifier, choose=lambda request: verifier)(views.of("sync"))
 
 
 def test_a_built_in_function_is_taken_as_it_is(verifier):

@@ -14,10 +14,10 @@ from django.utils.decorators import method_decorator
 from port_webhook import ConfigurationError
 from port_webhook.adapters.django import webhook
 
+from ..doubles import AsyncStore
 from .project import (
     BODY,
     JSON,
-    AsyncStore,
     make_mixed,
 )
 
@@ -65,36 +65,11 @@ def test_an_exception_counts_by_the_status_of_its_answer(
     assert store.steps == ["claim", "release"]
 
 
-def test_a_duplicate_is_answered_without_the_view(site, views, view, guarded):
-    site.serve(webhook(guarded)(view))
-    assert site.send().content == b"done"
-    response = site.send()
-    assert (response.status_code, response.content) == (200, b'{"status": "duplicate"}')
-    assert len(views.seen) == 1
-
-
-def test_a_commit_that_fails_replaces_the_answer(site, view, guarded, store):
-    store.fails = "commit"
-    site.serve(webhook(guarded)(view))
-    response = site.send()
-    assert response.status_code == 503
-    assert response["Retry-After"] == "5"
-
-
 def test_a_synchronous_view_refuses_an_asynchronous_store(views, make_verifier):
     decorator = webhook(make_verifier(replay_store=AsyncStore()))
     assert decorator(views.of("async"))
     with pytest.raises(ConfigurationError, match="synchronous replay store"):
         decorator(views.of("sync"))
-
-
-async def test_an_asynchronous_view_awaits_an_asynchronous_store(
-    site, views, make_verifier
-):
-    store = AsyncStore()
-    site.serve(webhook(make_verifier(replay_store=store))(views.of("async")))
-    assert (await site.asend()).status_code == 200
-    assert store.steps == ["claim", "commit"]
 
 
 def test_a_view_that_hides_that_it_is_asynchronous_is_refused(

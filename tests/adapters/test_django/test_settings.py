@@ -12,9 +12,7 @@ from port_webhook import ConfigurationError
 from port_webhook.adapters.django import PortWebhookMixin, default_verifier, webhook
 from port_webhook.adapters.django import _conf as adapter_conf
 
-from .project import (
-    Store,
-)
+from ..doubles import Store
 
 
 def test_the_verifier_of_the_settings_is_built_once(site):
@@ -57,7 +55,7 @@ def a_function(*_):
 
 
 def a_factory():
-    return Store()
+    return Store(remembers=True)
 
 
 def a_bad_factory():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from port_webhook._arguments import read_body
 from port_webhook._delivery import Delivery
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_webhook._tracebacks import inner
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -36,6 +37,8 @@ __all__ = [
     "refuse",
     "respond",
 ]
+
+_check_media = inner(check_media)  # its caller is a boundary already
 
 _CONTENT_TYPE = "content-type"
 _CONTENT_ENCODING = "content-encoding"
@@ -86,7 +89,7 @@ class Request:
             UnreadableBodyError: The body is not what the event declares.
             BodyTooLargeError: It is larger than *limit*.
         """
-        check_media(self._join(_CONTENT_TYPE), self._join(_CONTENT_ENCODING))
+        _check_media(self._join(_CONTENT_TYPE), self._join(_CONTENT_ENCODING))
         if self._body is None:
             return b""
         if self._is_base64 is None or self._is_base64 is False:
@@ -120,7 +123,7 @@ def open_event(event: object) -> Request:
         return _read_request(cast("Mapping[str, Any]", event))
     except ConfigurationError:
         raise
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         raise UnreadableBodyError("The event's headers are not a mapping.")
 
 

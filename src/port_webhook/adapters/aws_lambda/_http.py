@@ -6,7 +6,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import ConfigurationError, DeliveryError
 from port_webhook.integration import (
     Endpoint,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Choose = Callable[[dict[str, Any]], Verifier]
 
 __all__ = ["Decorator", "verify_event", "webhook"]
+
+_handle = inner(handle)  # its caller is a boundary already
 
 ArgT_co = TypeVar("ArgT_co", covariant=True)
 ModelT = TypeVar("ModelT")
@@ -175,7 +177,7 @@ def _wrap(
         except DeliveryError as error:
             verifier.reject(error)
             return refuse(error, PLAIN)
-        return handle(
+        return _handle(
             verifier,
             request.headers,
             method=request.method,

@@ -199,13 +199,16 @@ def _handle(
         return True  # recorded already, and no retry makes it valid
     except Exception as error:
         # What a handler raises says nothing about its own record, whatever its type.
-        if handling:
-            _log_failure(record, error)
-            return False
-        if not isinstance(error, DeliveryError):
-            raise
-        return not isinstance(error, DeliveryInProgressError | ReplayStoreError)
-    return True
+        if not handling:
+            if not isinstance(error, DeliveryError):
+                raise
+            return not isinstance(error, DeliveryInProgressError | ReplayStoreError)
+        kind, place = type(error).__name__, _place_of(error)
+    else:
+        return True
+    # Not inside the handler: a log handler may look at sys.exc_info().
+    _log_failure(record, kind, place)
+    return False
 
 
 def _take_apart(record: _Record, verifier: Verifier) -> Message:
@@ -222,16 +225,19 @@ def _take_apart(record: _Record, verifier: Verifier) -> Message:
         raise
 
 
-def _log_failure(record: _Record, error: Exception) -> None:
+def _place_of(error: Exception) -> str:
     from traceback import walk_tb
 
     *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{frame.f_code.co_filename}:{line}"
+
+
+def _log_failure(record: _Record, kind: str, place: str) -> None:
     topic, partition, offset = record.place
-    kind = type(error).__name__
     _log.write(
         _log.ERROR,
-        f"The handler raised {kind} at {frame.f_code.co_filename}:{line} for record "
-        f"{offset} of {topic}-{partition}; Lambda will send it again.",
+        f"The handler raised {kind} at {place} for record {offset} of "
+        f"{topic}-{partition}; Lambda will send it again.",
         "handler_failed",
         error=kind,
         topic=topic,
@@ -264,7 +270,7 @@ def _open(
             for partition in cast("dict[str, Any]", event)["records"].values()
             for record in partition
         ]
-    except Exception:  # noqa: BLE001  # whatever an event of another shape raises
+    except Exception:  # whatever an event of another shape raises
         _refuse(event)
 
 

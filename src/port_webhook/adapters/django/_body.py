@@ -57,7 +57,7 @@ def read_body(request: HttpRequest, limit: int) -> bytes | SignedForms:
             "request.POST, request.FILES or request.read() was used before the body "
             "could be verified: use it after that, or read request.body first."
         )
-    except Exception as error:  # noqa: BLE001  # each server has errors of its own
+    except Exception as error:  # each server has errors of its own
         raise UnreadableBodyError(
             f"The server could not read the body ({type(error).__name__}); the "
             "connection probably ended before it did."

@@ -98,7 +98,7 @@ def _import(name: str, path: str) -> Any:
         return found() if name == "replay_store" and callable(found) else found
     except ConfigurationError:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever the user's module raises
+    except Exception as error:  # whatever the user's module raises
         problem = f"cannot be loaded from {path} ({type(error).__name__})"
         raise ConfigurationError(f"{OPTIONS}: {name} {problem}")
 

@@ -17,7 +17,7 @@ from fastapi import HTTPException
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import ConfigurationError, DeliveryError
 from port_webhook.integration import aend, answer
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from port_webhook.integration._asgi import Message, Receive, Scope, Send
 
 __all__ = ["CLAIMS_KEY", "DECORATED", "Claims", "body_of", "exception_of", "observe"]
+
+# Those that call these are boundaries already.
+_aend = inner(aend)
 
 CLAIMS_KEY = "port_webhook.claims"
 """Where the ASGI scope holds the `Claims` of its request."""
@@ -85,7 +88,7 @@ class Claims:
             if error is None and not verifier.has_replay_store:
                 continue
             try:
-                await aend(verifier, reception, status, error)
+                await _aend(verifier, reception, status, error)
             except DeliveryError as raised:
                 failure = raised
                 status = raised.http_status

@@ -7,7 +7,7 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.adapters.fastapi._choice import choosing
 from port_webhook.adapters.fastapi._claims import CLAIMS_KEY, exception_of
 from port_webhook.adapters.fastapi._openapi import Scheme
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from port_webhook.adapters.fastapi._claims import Claims
 
 __all__ = ["PortWebhook"]
+
+# Those that call these are boundaries already.
+_abegin, _check_media, _declared_length, _check_body = (
+    inner(abegin),
+    inner(check_media),
+    inner(declared_length),
+    inner(check_body),
+)
 
 _TYPE, _ENCODING, _LENGTH = b"content-type", b"content-encoding", b"content-length"
 _OTHERS = frozenset((_TYPE, _ENCODING, _LENGTH))
@@ -110,7 +118,7 @@ class PortWebhook(Scheme):
             )
         signed, others = _sort_headers(scope["headers"])
         try:
-            delivery, reception = await abegin(
+            delivery, reception = await _abegin(
                 verifier,
                 signed,
                 method=scope["method"],
@@ -146,21 +154,21 @@ def _sort_headers(
 
 
 async def _read(request: Request, headers: dict[bytes, str], limit: int) -> bytes:
-    check_media(headers.get(_TYPE), headers.get(_ENCODING))
+    _check_media(headers.get(_TYPE), headers.get(_ENCODING))
     # Where Starlette keeps what it has read.
     kept = vars(request)
     if "_body" in kept:
         # After another dependency it is the payload, which may be shorter.
         seen = DELIVERY_KEY in request.scope
-        declared = None if seen else declared_length(headers.get(_LENGTH), limit)
-        return check_body(kept["_body"], declared, limit)
+        declared = None if seen else _declared_length(headers.get(_LENGTH), limit)
+        return _check_body(kept["_body"], declared, limit)
     if kept["_stream_consumed"]:
         raise UnreadableBodyError(
             "Something read the body before it could be verified; an endpoint that "
             "declares a body or a form needs webhook_route."
         )
     # Not by Starlette's own generator, which takes several times as long.
-    declared = declared_length(headers.get(_LENGTH), limit)
+    declared = _declared_length(headers.get(_LENGTH), limit)
     body, more = bytearray(), True
     while more:
         message = await request.receive()
@@ -170,7 +178,7 @@ async def _read(request: Request, headers: dict[bytes, str], limit: int) -> byte
         if len(body) > limit:
             raise BodyTooLargeError(limit)
         more = message.get("more_body", False)
-    return check_body(bytes(body), declared, limit)
+    return _check_body(bytes(body), declared, limit)
 
 
 def _remember(request: Request, delivery: Delivery) -> None:

@@ -46,7 +46,7 @@ def _describe(model: Any, definitions: dict[str, Schema]) -> Schema:
         return _describe_model(model, definitions)
     try:
         return _describe_foreign(model, definitions)
-    except Exception:  # noqa: BLE001  # documentation must not stop a service
+    except Exception:  # documentation must not stop a service
         return {}
 
 

@@ -59,7 +59,7 @@ _WORD = re.compile(
     r"|'(?P<single>[^']*+)'"
     r'|\$?"(?P<double>(?:[^"\\]|\\.)*+)"'
     r"|\\(?P<escaped>.)"
-    r"|(?P<plain>[^ \t\r\n'\"\\]+)",
+    r"|(?P<plain>\$|[^ \t\r\n'\"\\$]+)",
     re.DOTALL,
 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from port_webhook.devtools._captures._capture import Capture, CaptureError, Pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["read_har", "read_kafka", "read_lambda"]
 
@@ -101,7 +101,7 @@ def _read_list(headers: Any) -> Iterator[tuple[str, str]]:
         members = cast("dict[str, Any]", headers)
         yield from ((name, str(value)) for name, value in members.items())
     elif isinstance(headers, list):
-        listed: list[Any] = headers
+        listed = _list(headers)
         if listed and all(isinstance(each, str) for each in listed):
             yield from zip(listed[::2], listed[1::2], strict=False)
             return
@@ -120,11 +120,13 @@ def _load(raw: bytes) -> Any:
 
 def _get(value: Any, key: str, default: Any = None) -> Any:
     """Return a member of what may be anything."""
-    return value.get(key, default) if isinstance(value, dict) else default
+    if not isinstance(value, dict):
+        return default
+    return cast("dict[str, Any]", value).get(key, default)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _list(value: object) -> Sequence[Any]:
+    return cast("Sequence[Any]", value) if isinstance(value, list) else ()
 
 
 def _choose(found: list[Capture], entry: int | None, what: str) -> Capture:
@@ -196,7 +198,7 @@ def _read_maps(event: Any) -> Pairs:
         if not isinstance(headers, dict):
             continue
         for name, value in cast("dict[str, Any]", headers).items():
-            values = _list(value) or [value]
+            values = _list(value) or (value,)
             for each in values:
                 pair = (name, each if isinstance(each, str) else str(each))
                 # A REST API shows each value in both.

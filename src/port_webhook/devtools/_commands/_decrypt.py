@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +18,6 @@ from port_webhook.devtools._captures import CaptureError
 from port_webhook.devtools._options import Json, SecretFile, find_secrets, read_file
 from port_webhook.devtools._terminal import REFUSED, fail, say_json
 from port_webhook.exceptions import DecryptionError, PayloadError
-
-if TYPE_CHECKING:
-    from port_webhook.devtools._options import Secrets
 
 __all__ = ["decrypt"]
 
@@ -73,7 +71,10 @@ def decrypt(
     password = None
     if password_file is not None:
         password = read_file(password_file, _MAX_KEY).rstrip(b"\r\n")
-    secrets = None if key is not None else find_secrets(secret_file)
+    secrets: list[str | bytes] = []
+    if key is None:
+        known = find_secrets(secret_file)
+        secrets = [known.current, *known.previous]
     try:
         if body is not None:
             document = parse(read_file(body))
@@ -93,26 +94,26 @@ def decrypt(
 
 
 def _decrypt_value(
-    value: str, secrets: Secrets | None, key: bytes | None, password: bytes | None
+    value: str, secrets: list[str | bytes], key: bytes | None, password: bytes | None
 ) -> str:
-    if secrets is None:
-        return decrypt_client_side(value, key or b"", password=password)
-    for secret in (secrets.current, *secrets.previous):
-        try:
+    if key is not None:
+        return decrypt_client_side(value, key, password=password)
+    for secret in secrets[:-1]:
+        with suppress(DecryptionError):
             return decrypt_secret(value, secret)
-        except DecryptionError:
-            continue
-    raise DecryptionError
+    return decrypt_secret(value, secrets[-1])
 
 
 def _decrypt_body(
     document: Any,
     paths: list[str] | None,
-    secrets: Secrets | None,
+    secrets: list[str | bytes],
     key: bytes | None,
     password: bytes | None,
 ) -> Any:
-    chosen: dict[str, Any] = {"paths": paths} if paths else {}
-    if secrets is not None:
-        chosen["client_secret"] = [secrets.current, *secrets.previous]
-    return decrypt_properties(document, private_key=key, password=password, **chosen)
+    # Without paths it finds by itself what is marked.
+    options: dict[str, Any] = {"paths": paths} if paths else {}
+    options |= {"private_key": key, "password": password}
+    if secrets:
+        options["client_secret"] = secrets
+    return decrypt_properties(document, **options)

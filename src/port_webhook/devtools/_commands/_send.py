@@ -56,12 +56,13 @@ class Shape(StrEnum):
     CUSTOM = "custom"
 
 
+_SHAPES = f"What the body is: {', '.join(Shape)}."
+
+
 def send(
     url: Annotated[str, typer.Argument(help="Where to send it.", metavar="URL")],
     *,
-    shape: Annotated[
-        Shape, typer.Option(help="What the body is made of.")
-    ] = Shape.ACTION,
+    shape: Annotated[Shape, typer.Option(metavar="SHAPE", help=_SHAPES)] = Shape.ACTION,
     body: Annotated[
         str | None,
         typer.Option(
@@ -158,6 +159,8 @@ def send(
             if replay:
                 answers.append(sender.send(request))
             _show(answers, sender, len(request.body), as_json=as_json)
+            if variant is not Variant.GENUINE and not as_json:
+                say("This forgery got through.", "bold red")
 
 
 def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from port_webhook._kafka_message import read_message
+from port_webhook._secrets import set_source
 from port_webhook._verifier import Delivery, Verifier
 from port_webhook.devtools._options import (
     At,
@@ -62,6 +63,7 @@ def verify(
     capture = sources.read()
     secrets = find_secrets(secret_file)
     verifier = Verifier(secrets.current, previous_secrets=secrets.previous, agent=agent)
+    set_source(verifier, secrets.source)
     received_at = at if at is not None else capture.received_at
     try:
         delivery = _verify(capture, verifier, received_at)

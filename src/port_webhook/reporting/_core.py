@@ -1,0 +1,226 @@
+"""What both clients do, written once.
+
+The logic is asynchronous. What differs, sending, sleeping and locking, is the `IO`
+that it is given; for the synchronous client that is one whose methods block and never
+suspend, so that `drive` runs a coroutine to its end in the calling thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import stamina
+
+from port_webhook.exceptions import ReportingError
+from port_webhook.reporting._requests import fetch_token
+from port_webhook.reporting._retry import (
+    FailedRequestError,
+    may_repeat,
+    read_response,
+    unanswered,
+    wait_for,
+)
+from port_webhook.reporting._token import Hidden, TokenCache
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
+
+    import httpx2
+
+    from port_webhook.reporting._options import Settings
+    from port_webhook.reporting._requests import Request
+    from port_webhook.reporting._token import Token
+
+__all__ = ["IO", "AsyncIO", "BlockingIO", "Core", "drive", "is_reporting"]
+
+T = TypeVar("T")
+
+_UNAUTHORIZED = 401
+_is_reporting: ContextVar[bool] = ContextVar("port_webhook_is_reporting", default=False)
+
+
+def is_reporting() -> bool:
+    """Tell whether this context is in a call of Port's API."""
+    return _is_reporting.get()
+
+
+class IO(Protocol):
+    """How requests are sent, waits waited, and locks locked."""
+
+    @property
+    def lock(self) -> AbstractAsyncContextManager[object]:
+        """A lock that lets one in at a time."""
+        ...
+
+    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        """Send a request."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class _ThreadLock:
+    """A lock for threads in the form of one for tasks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    async def __aenter__(self) -> None:
+        self._lock.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class BlockingIO:
+    """The `IO` of threads; its coroutines never suspend."""
+
+    def __init__(
+        self, http_client: httpx2.Client, sleep: Callable[[float], object]
+    ) -> None:
+        self.lock = _ThreadLock()
+        self._http = http_client
+        self._sleep = sleep
+
+    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        """Send a request."""
+        return self._http.request(method, url, **options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._sleep(seconds)
+
+
+class AsyncIO:
+    """The `IO` of tasks."""
+
+    def __init__(
+        self,
+        http_client: httpx2.AsyncClient,
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        self.lock = asyncio.Lock()
+        self._http = http_client
+        self._sleep = sleep
+
+    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        """Send a request."""
+        return await self._http.request(method, url, **options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._sleep(seconds)
+
+
+class Core:
+    """Calls Port's API with a token, and again where that is safe."""
+
+    def __init__(
+        self, client_id: str, client_secret: str, settings: Settings, io: IO
+    ) -> None:
+        self.settings = settings
+        self._credentials = Hidden(client_id), Hidden(client_secret)
+        self._io = io
+        self._tokens = TokenCache(self._fetch_token, io.lock, settings.clock)
+
+    async def call(self, request: Request) -> dict[str, Any]:
+        """Send *request* and return the body of the response.
+
+        Raises:
+            ReportingError: It failed.
+        """
+        mark = _is_reporting.set(True)
+        try:
+            return await self._call(request)
+        except FailedRequestError as failure:
+            raise failure.error
+        finally:
+            _is_reporting.reset(mark)
+
+    async def _call(self, request: Request) -> dict[str, Any]:
+        wait = 0.0
+        answer: dict[str, Any] = {}
+        # stamina counts and announces the attempts. The waits are ours: Port says how
+        # long they are, and a test does not wait. Its loop for coroutines would have
+        # to know the event loop, and with no wait the other one does the same.
+        for attempt in stamina.retry_context(
+            may_repeat,
+            attempts=self.settings.attempts,
+            timeout=None,
+            wait_initial=0,
+            wait_max=0,
+            wait_jitter=0,
+        ):
+            with attempt:
+                if attempt.num > 1:
+                    await self._io.sleep(wait)
+                try:
+                    answer = await self._authorized(request)
+                except FailedRequestError as failure:
+                    wait = wait_for(failure, attempt.num, self.settings.clock())
+                    # Earlier than Port said would be of no use.
+                    failure.repeat = failure.repeat and wait <= self.settings.max_wait
+                    raise
+        return answer
+
+    async def _authorized(self, request: Request) -> dict[str, Any]:
+        token = await self._tokens.get()
+        response = await self._send(request, token)
+        if response.status_code == _UNAUTHORIZED:
+            token = await self._tokens.get(refused=token)
+            response = await self._send(request, token)
+        return read_response(response, request, self._hide)
+
+    async def _fetch_token(self) -> tuple[str, float]:
+        client_id, secret = (each.reveal() for each in self._credentials)
+        request = fetch_token(client_id, secret)
+        body = read_response(await self._send(request, None), request, self._hide)
+        value: Any = body.get("accessToken")
+        seconds: Any = body.get("expiresIn")
+        if isinstance(value, str) and value.isprintable() and value.isascii():
+            # Without a time it is used until Port refuses it. A dying one is used, too.
+            is_number = isinstance(seconds, int | float)
+            return value, max(float(seconds), 1.0) if is_number else math.inf
+        raise FailedRequestError(
+            ReportingError("Port's answer holds no access token"), repeat=False
+        )
+
+    async def _send(self, request: Request, token: Token | None) -> httpx2.Response:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.value.reveal()}"
+        try:
+            return await self._io.send(
+                request.method,
+                self.settings.base_url + request.path,
+                params=request.params or None,
+                content=request.body,
+                headers=headers,
+                # Neither the caller's client may put another one in the place of the
+                # token, nor follow a redirect, which takes token or secret along.
+                auth=None,
+                follow_redirects=False,
+            )
+        except Exception as error:  # whatever a transport of the caller's raises
+            raise unanswered(error, request)
+
+    def _hide(self, text: str) -> str:
+        """Remove token and secret from what Port says."""
+        return self._tokens.hide(text.replace(self._credentials[1].reveal(), "…"))
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the synchronous client to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError  # nothing in it suspends

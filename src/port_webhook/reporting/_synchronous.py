@@ -1,0 +1,75 @@
+"""Answers to synchronous actions, whose status and result Port takes from the answer.
+
+Port, and its agent, turn a status under 400 into a success, and store the body of the
+answer as the ``response`` of the run (protocol, section 5).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from port_webhook._tracebacks import boundary
+from port_webhook.exceptions import ConfigurationError, PayloadError
+
+__all__ = ["ActionFailedError", "answer"]
+
+_MAX_MESSAGE = 1_000
+# Views of these must return a response of theirs; of others, JSON will do.
+_RESPONSES = {
+    "django": ("django.http", "HttpResponse", "content_type"),
+    "rest_framework": ("django.http", "HttpResponse", "content_type"),
+    "aiohttp": ("aiohttp.web", "Response", "content_type"),
+}
+
+
+class ActionFailedError(PayloadError):
+    """Raise it in a view to let a synchronous action fail with a message.
+
+    Every adapter answers 422 with the message, which Port shows in the run. It is the
+    one error whose text the sender sees: say what a user of the portal may know. A
+    replay store releases the delivery, so that it may come again.
+
+    Args:
+        message: What went wrong.
+    """
+
+    code: str = "action_failed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__("")
+        self.args = (message[:_MAX_MESSAGE],)
+
+    @property
+    def http_body(self) -> bytes:  # type: ignore[override]  # of each its own
+        """The body of the answer."""
+        return json.dumps({"error": self.args[0]}).encode("ascii")
+
+
+@boundary
+def answer(result: Any, *, request: object = None) -> Any:
+    """Return what a view returns to answer a synchronous action with *result*.
+
+    Args:
+        result: JSON: an object, a list or text.
+        request: The request of a view of Django or aiohttp, which have to return a
+            response of theirs. Other frameworks need none, and get *result* itself.
+
+    Raises:
+        ConfigurationError: JSON cannot express *result*.
+    """
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError("JSON cannot express the result")
+    for kind in type(request).__mro__:
+        found = _RESPONSES.get(kind.__module__.partition(".")[0])
+        if found is not None:
+            module, name, option = found
+            response = getattr(sys.modules[module], name)
+            options: dict[str, Any] = {option: "application/json"}
+            if name == "Response":
+                return response(text=text, **options)
+            return response(text, **options)
+    return result

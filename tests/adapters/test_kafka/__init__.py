@@ -1,0 +1,1 @@
+"""Tests of Kafka messages, and of the records that hold them."""

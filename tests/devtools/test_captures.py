@@ -1,0 +1,325 @@
+"""Captures of other tools: what they hold, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from port_webhook.devtools._captures import (
+    CaptureError,
+    read_curl,
+    read_har,
+    read_http,
+    read_kafka,
+    read_lambda,
+)
+from port_webhook.testing import kafka_event, lambda_event, sign_kafka_message
+
+from .damages import DOCUMENT, NOW, SECRET, new
+
+BODY = b'{"name":"Zo\xc3\xab"}'
+PAIRS = [("X-Port-Timestamp", str(NOW)), ("x-port-signature", "v1,abc=")]
+
+
+def raw_http(*extra, body=BODY, first=b"POST /port HTTP/1.1\r\n"):
+    lines = [f"{name}: {value}\r\n" for name, value in (*PAIRS, *extra)]
+    return first + "".join(lines).encode() + b"\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        raw_http(),
+        b"\r\n" + raw_http(first=b"PUT /port\r\n"),
+        raw_http(first=b""),
+        raw_http(first=b":method: POST\r\n"),
+        raw_http().replace(b"\r\n", b"\n"),
+    ],
+)
+def test_raw_http_is_read_with_or_without_its_line(raw):
+    capture = read_http(raw)
+
+    assert capture.body == BODY
+    assert capture.headers == PAIRS
+
+
+def test_what_follows_the_body_is_dropped():
+    length = ("Content-Length", str(len(BODY)))
+
+    assert read_http(raw_http(length, body=BODY + b"\n")).body == BODY
+    assert read_http(raw_http(length, body=BODY[:-3])).body == BODY[:-3]
+    assert read_http(raw_http(("Content-Length", "many"))).body == BODY
+
+
+@pytest.mark.parametrize(
+    ("body", "joined"),
+    [
+        (b"4\r\nWiki\r\n6;a=b\r\npedia \r\n0\r\n\r\n", b"Wikipedia "),
+        (b"4\nWiki\n0\n\n", b"Wiki"),
+        (b"4\r\nWi", b"Wi"),
+        (b"no chunks", b"no chunks"),
+    ],
+)
+def test_chunks_are_joined(body, joined):
+    raw = raw_http(("Transfer-Encoding", "chunked"), body=body)
+
+    assert read_http(raw).body == joined
+
+
+def test_a_folded_header_is_joined():
+    assert read_http(b"A: b\r\n c\r\n\r\n").headers == [("A", "b c")]
+
+
+def test_headers_without_a_body_have_an_empty_one():
+    assert read_http(b"A: b") == (b"", [("A", "b")], False, None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "no headers"),
+        (b"POST / HTTP/1.1\r\n\r\n{}", "no headers"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "a response"),
+        (b"A: b\r\nnonsense\r\n\r\n", "line 2"),
+        (b"POST / HTTP/1.1\r\n: b\r\n\r\n", "line 2"),
+        (b" folded\r\n\r\n", "line 1"),
+        (b"\xff\x00" * 100, "line 1"),
+    ],
+)
+def test_what_is_no_raw_request_is_refused(raw, words):
+    with pytest.raises(CaptureError, match=words):
+        read_http(raw)
+
+
+CURL = f"-H 'X-Port-Timestamp: {NOW}' -H x-port-signature:v1,abc="
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"curl 'http://x/port' {CURL} --data-raw '{BODY.decode()}'",
+        f"curl \\\n  -sSXPOST http://x {CURL} \\\n -d'{BODY.decode()}'\n",
+        f'/usr/bin/curl -X POST {CURL} --data-binary=$\'{{"name":"Zo\\xc3\\xab"}}\'',
+        f'curl {CURL} --json $\'{{"name":"Zo\\u00eb"}}\' --compressed',
+        f'curl {CURL} -d "{{\\"name\\":\\"Zo\\\n\u00eb\\"}}" -k',
+        f'curl.exe {CURL} --url http://x -d \\{{\\"name\\":\\"Zo\u00eb\\"\\}}',
+        f'curl {CURL} -d $\'{{"name":"Zo\\U000000eb"}}\' -o out -u me:pw -',
+        f'curl {CURL} -d $\'\\173"name":"Zo\\303\\253"\\x7d\' --unknown',
+    ],
+)
+def test_a_curl_command_is_read_as_a_shell_would(command):
+    capture = read_curl(command.encode())
+
+    assert capture.body == BODY
+    assert capture.headers == PAIRS
+
+
+def test_bytes_of_a_curl_command_that_are_no_text_are_kept():
+    assert read_curl(b"curl -d '\xff'").body == b"\xff"
+
+
+def test_several_data_options_are_joined_and_encoded():
+    command = rb"curl -d a=1 --data-urlencode 'b=x y' --data-urlencode 'c d' -d"
+
+    assert read_curl(command).body == b"a=1&b=x%20y&c%20d&"
+
+
+@pytest.mark.parametrize(
+    ("escape", "text"),
+    [(r"\n\t\e\a", b"\n\t\x1b\x07"), (r"\q\'", b"q'"), (r"\0", b"\0")],
+)
+def test_escapes_of_a_dollar_quote_are_resolved(escape, text):
+    assert read_curl(f"curl -d $'{escape}'".encode()).body == text
+
+
+def test_a_header_without_a_value_is_empty():
+    assert read_curl(b"curl -H 'A;' -H B:").headers == [("A", ""), ("B", "")]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (b"", "begin with curl"),
+        (b"wget http://x", "begin with curl"),
+        (b"curl -d 'open", "not closed"),
+        (b"curl \\", "not closed"),
+        (b"curl -d @body.json", "names a file"),
+        (b"curl -H @headers", "names a file"),
+        (b"curl -F a=b", "form"),
+        (b"curl -T f", "file"),
+        (b"curl -G", "form"),
+        (b"curl -d $'\\ud800'", "no character"),
+        (b"curl -d $'\\U99999999'", "no character"),
+    ],
+)
+def test_a_curl_command_that_cannot_be_read_is_refused(command, words):
+    with pytest.raises(CaptureError, match=words):
+        read_curl(command)
+
+
+def entry(*, signed=True, started="2024-04-16T14:31:29.500Z", **data):
+    headers = [{"name": name, "value": value} for name, value in PAIRS if signed]
+    headers += [{"name": ":path", "value": "/"}, {"name": "x"}, 7]
+    request = {"headers": headers, "postData": data}
+    return {"startedDateTime": started, "request": request}
+
+
+def har(*entries):
+    return json.dumps({"log": {"entries": list(entries)}}).encode()
+
+
+def test_the_signed_request_of_a_har_file_is_read():
+    raw = har(entry(signed=False), entry(text=BODY.decode()), {})
+
+    capture = read_har(b"\xef\xbb\xbf" + raw)
+
+    assert capture == (BODY, PAIRS, False, NOW + 0.5)
+
+
+def test_the_entry_of_a_har_file_may_be_chosen():
+    raw = har(entry(text="a"), entry(text="Yg==", encoding="base64"))
+
+    assert read_har(raw, 1).body == b"a"
+    assert read_har(raw, 2).body == b"b"
+    with pytest.raises(CaptureError, match="choose --entry of 1, 2"):
+        read_har(raw)
+    for number in (0, 3):
+        with pytest.raises(CaptureError, match="the file has 2"):
+            read_har(raw, number)
+
+
+@pytest.mark.parametrize("started", [None, "yesterday", "2024-04-16T14:31:29"])
+def test_a_time_that_says_no_moment_is_none(started):
+    assert read_har(har(entry(started=started, text=7))) == (b"", PAIRS, False, None)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"7", b"{}", b'{"log":[]}', b"[" * 200_000, b"\xff\xfe"]
+)
+def test_what_is_no_har_file_is_refused(raw):
+    with pytest.raises(CaptureError):
+        read_har(raw)
+
+
+SHAPES = ["rest_api", "http_api", "function_url", "alb", "alb_multi_value"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("base64", [True, False])
+def test_the_event_of_a_request_is_read(shape, base64):
+    event = lambda_event(BODY, PAIRS, shape=shape, base64=base64)
+
+    capture = read_lambda(json.dumps(event).encode())
+
+    lowered = [(name.lower(), value) for name, value in capture.headers]
+    assert capture.body == BODY
+    for name, value in PAIRS:
+        assert lowered.count((name.lower(), value)) == 1
+
+
+def test_an_event_tells_when_its_request_arrived():
+    event = {"headers": None, "requestContext": {"timeEpoch": NOW * 1000}}
+
+    assert read_lambda(json.dumps(event).encode()).received_at == NOW
+    for epoch in (True, "1", 7, 10**400):
+        event["requestContext"] = {"requestTimeEpoch": epoch}
+        assert read_lambda(json.dumps(event).encode()).received_at is None
+
+
+def test_the_record_of_a_kafka_trigger_is_read():
+    message = sign_kafka_message(DOCUMENT, SECRET, timestamp=NOW)
+    event = kafka_event(message, timestamp=NOW)
+    (records,) = event["records"].values()
+    records[0]["headers"] = [{"a": [98, -1]}, 7]
+
+    capture = read_lambda(json.dumps(event).encode())
+
+    assert capture == (message, [("a", "b\xff")], True, NOW)
+    event = json.dumps(kafka_event(message, message)).encode()
+    assert read_lambda(event, 2).body == message
+    with pytest.raises(CaptureError, match="choose --entry"):
+        read_lambda(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({}, "no event"),
+        ([], "no event"),
+        ({"Records": []}, "no event"),
+        ({"records": {}}, "no records"),
+        ({"records": {"t-0": [{"value": "no base64"}]}}, "base64"),
+        ({"body": {"a": 1}}, "no text"),
+        ({"body": "%", "isBase64Encoded": True}, "base64"),
+    ],
+)
+def test_what_is_no_event_is_refused(event, words):
+    with pytest.raises(CaptureError, match=words):
+        read_lambda(json.dumps(event).encode())
+
+
+def test_a_record_without_a_value_is_empty():
+    assert read_lambda(b'{"records":{"t-0":[{}]}}').body == b""
+
+
+def test_a_bare_message_is_kept_as_it_is():
+    message = sign_kafka_message(DOCUMENT, SECRET, timestamp=NOW)
+
+    assert read_kafka(message) == (message, [], True, None)
+    assert read_kafka(b"no JSON\n") == (b"no JSON\n", [], True, None)
+    pretty = json.dumps(json.loads(message), indent=1).encode()
+    assert read_kafka(pretty).body == pretty
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"topic": "t", "ts": NOW * 1000, "headers": ["a", "b"], "payload": "{}"},
+        {"topic": "t", "timestamp": NOW * 1000, "headers": {"a": "b"}, "value": "{}"},
+        {
+            "topic": "t",
+            "ts": NOW * 1000,
+            "headers": [{"key": "a", "value": "b"}, {}],
+            "value": "{}",
+        },
+    ],
+)
+def test_a_printed_record_is_read(record):
+    line = json.dumps(record).encode()
+
+    assert read_kafka(line) == (b"{}", [("a", "b")], True, NOW)
+    assert read_kafka(line + b"\n\n" + line + b"\n", 2).body == b"{}"
+    with pytest.raises(CaptureError, match="choose --entry of 1, 2"):
+        read_kafka(line + b"\n" + line.replace(b"{}", b"[]"))
+
+
+def test_a_record_without_headers_has_none():
+    assert read_kafka(b'{"topic":"t","value":"{}"}') == (b"{}", [], True, None)
+
+
+@pytest.mark.parametrize(
+    "read", [read_http, read_curl, read_har, read_lambda, read_kafka]
+)
+def test_a_hostile_file_is_read_or_refused_and_nothing_else(read):
+    random_ = random.Random(7)  # noqa: S311  # no secret is made of it
+    samples = [
+        raw_http(("Transfer-Encoding", "chunked")),
+        f"curl {CURL} -d $'a\\x41' \"b\\\n\"".encode(),
+        har(entry(text="a")),
+        json.dumps(lambda_event(BODY, PAIRS)).encode(),
+        json.dumps(kafka_event(b"{}")).encode(),
+        new().body,
+    ]
+    for _ in range(600):
+        data = bytearray(random_.choice(samples))
+        for _ in range(random_.randrange(1, 6)):
+            at = random_.randrange(len(data))
+            data[at : at + random_.randrange(3)] = random_.randbytes(
+                random_.randrange(3)
+            )
+        try:
+            read(bytes(data))
+        except CaptureError as error:
+            assert str(error)  # noqa: PT017  # either is right
