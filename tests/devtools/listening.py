@@ -24,6 +24,12 @@ SECRET = "a made-up secret, long enough for the tests"
 TIMEOUT = 20
 
 
+async def until(condition):
+    """Let the others run until *condition* holds."""
+    while not condition():  # noqa: ASYNC110  # what it looks at has no event
+        await asyncio.sleep(0)
+
+
 class Local(httpx2.AsyncClient):
     """A client, and what the receiver in this process printed."""
 
@@ -50,11 +56,15 @@ class Local(httpx2.AsyncClient):
         answer = (await self.api("deliveries")).json()
         return sorted(answer["deliveries"], key=lambda each: each["id"])
 
+    async def ended(self):
+        """Wait until the receiver stops by itself."""
+        async with asyncio.timeout(TIMEOUT):
+            await until(lambda: self.session._server.should_exit)
+
     async def printed(self, text):
         """Wait until *text* is printed; the answer may be sent before."""
         async with asyncio.timeout(TIMEOUT):
-            while text not in self.out.getvalue():
-                await asyncio.sleep(0)
+            await until(lambda: text in self.out.getvalue())
         return self.out.getvalue()
 
 
