@@ -160,7 +160,8 @@ async def answer(
     status = error.http_status
     await send({"type": "http.response.start", "status": status, "headers": headers})
     body = b"" if method == "HEAD" else body
-    await send({"type": "http.response.body", "body": body})
+    # The default; but some test clients expect the key.
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class _Channel:
