@@ -22,7 +22,10 @@ help: ## Show this list
 demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 	$(DEMO_VENV)/bin/python examples/demo.py
 
-test: $(VENV)/.stamp-test ## Run the tests; fails below 100 % branch coverage
+# The page of `port-webhook listen` is tested where Chromium is.
+BROWSER := $(if $(shell command -v chromium || command -v chromium-browser),browser)
+
+test: $(VENV)/.stamp-test $(BROWSER:%=$(VENV)/.stamp-%) ## Run the tests; fails below 100 % branch coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.stamp-lint ## Check style and formatting

@@ -24,6 +24,12 @@ SECRET = "a made-up secret, long enough for the tests"
 TIMEOUT = 20
 
 
+async def until(condition):
+    """Let the others run until *condition* holds."""
+    while not condition():  # noqa: ASYNC110  # what it looks at has no event
+        await asyncio.sleep(0)
+
+
 class Local(httpx2.AsyncClient):
     """A client, and what the receiver in this process printed."""
 
@@ -50,11 +56,15 @@ class Local(httpx2.AsyncClient):
         answer = (await self.api("deliveries")).json()
         return sorted(answer["deliveries"], key=lambda each: each["id"])
 
+    async def ended(self):
+        """Wait until the receiver stops by itself."""
+        async with asyncio.timeout(TIMEOUT):
+            await until(lambda: self.session._server.should_exit)
+
     async def printed(self, text):
         """Wait until *text* is printed; the answer may be sent before."""
         async with asyncio.timeout(TIMEOUT):
-            while text not in self.out.getvalue():
-                await asyncio.sleep(0)
+            await until(lambda: text in self.out.getvalue())
         return self.out.getvalue()
 
 
@@ -138,7 +148,7 @@ class Command:
             stderr=subprocess.PIPE,
             env=env,
         )
-        self.url = self.page = ""
+        self.url = self.page = self.greeting = ""
 
     def __enter__(self):
         return self
@@ -166,6 +176,15 @@ class Command:
         self.url, self.page = hello["url"], hello["inspector"]
         return self
 
+    def start_quietly(self):
+        """Wait until it listens, where it says so to people."""
+        assert self.process.stderr is not None
+        while "Ctrl-C" not in self.greeting:
+            line = self.process.stderr.readline().decode()
+            assert line, self.greeting
+            self.greeting += line
+        return self
+
     def send(self, body, headers, path="/port"):
         """Send one delivery."""
         with httpx2.Client(trust_env=False, timeout=TIMEOUT) as client:
@@ -176,4 +195,5 @@ class Command:
         if signal is not None:
             self.process.send_signal(signal)
         out, err = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, out.decode(), err.decode()
+        err = self.greeting.encode() + err
+        return self.process.returncode, (out or b"").decode(), err.decode()

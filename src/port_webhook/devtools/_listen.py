@@ -25,7 +25,7 @@ from port_webhook.devtools._smee import SmeeError, follow
 from port_webhook.exceptions import PortWebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -157,9 +157,8 @@ class Session:
         )
         # What a sender does wrong is no trouble of ours.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        self._server = _Server(config, receiver)
+        self._server = _Server(config, receiver.close, lambda: self._greet(history))
         self._printer.on_closed(self.stop)
-        self._greet(history)
         try:
             await self._serve()
         finally:
@@ -300,13 +299,24 @@ class Session:
 class _Server(uvicorn.Server):
     """A server that lets those go who wait, and ends without raising its signal."""
 
-    def __init__(self, config: uvicorn.Config, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_exit: Callable[[], object],
+        on_start: Callable[[], object],
+    ) -> None:
         super().__init__(config)
-        self._receiver = receiver
+        self._on_exit = on_exit
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, then say so: by now a signal ends it properly."""
+        await super().startup(sockets)
+        self._on_start()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Stop for a signal; one that is ignored, as by nohup, stays so."""
+        """Stop for a signal instead of raising it."""
         before: dict[int, Any] = {}
         try:
             for each in _SIGNALS:
@@ -321,10 +331,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; at once for the second signal."""
-        self._receiver.close()
-        if self.should_exit:
-            self.force_exit = True
+        """Stop; at once for the second Ctrl-C."""
+        self._on_exit()
         super().handle_exit(sig, frame)
 
 

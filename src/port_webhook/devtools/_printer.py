@@ -113,9 +113,12 @@ class Printer:
     def event(self, name: str, **fields: object) -> None:
         """Print what a script waits for: a JSON object in a line, with ``json``."""
         if self.mode == "json":
-            text = json.dumps({"event": name, **fields})
-            self._out.file.write(self._conceal(text) + "\n")
-            self._flush()
+            text = self._conceal(json.dumps({"event": name, **fields}))
+            try:
+                self._out.file.write(f"{text}\n")
+                self._out.file.flush()
+            except BrokenPipeError:
+                self._out.on_broken_pipe()
 
     def wants_causes(self, record: Record) -> bool:
         """Tell whether `delivery` prints why *record* was refused."""
@@ -195,12 +198,6 @@ class Printer:
             Text(visible(self._conceal(part)), style) for part, style in parts
         )
         console.print(text, soft_wrap=True)
-
-    def _flush(self) -> None:
-        try:
-            self._out.file.flush()
-        except BrokenPipeError:
-            self._out.on_broken_pipe()
 
 
 def verdict_of(record: Record) -> str:

@@ -27,7 +27,6 @@ from port_webhook.integration import (
     check_media,
     check_method,
     collect,
-    join_header,
 )
 from port_webhook.models import load_invocation
 from port_webhook.models._recognition import shape_of
@@ -101,6 +100,11 @@ class Incoming(NamedTuple):
     candidates: Sequence[bytes] = ()
     error: DeliveryError | None = None
 
+    def header(self, name: str) -> str | None:
+        """Return all lines of the header *name* (lower case) joined by commas."""
+        values = [value for key, value in self.headers if key.lower() == name]
+        return ",".join(values) if values else None
+
 
 class Receiver:
     """The ASGI application that receives deliveries, and the other ways to receive.
@@ -134,7 +138,7 @@ class Receiver:
         self._on_record = on_record
         self._clock = clock
         self._changed = asyncio.Event()
-        self.closing = False
+        self._closed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one HTTP request."""
@@ -163,7 +167,8 @@ class Receiver:
         )
         record, response = await self.handle(incoming)
         if record.verified and self._answer.delay:
-            await asyncio.sleep(self._answer.delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), self._answer.delay)
         await response(scope, receive, send)
         await self._on_record(record)
 
@@ -233,7 +238,7 @@ class Receiver:
 
     async def changes(self, version: int, seconds: float) -> None:
         """Wait until the history is newer than *version*, but not for long."""
-        if self.history.version <= version and not self.closing:
+        if self.history.version <= version and not self._closed.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), seconds)
 
@@ -242,13 +247,13 @@ class Receiver:
         return self._clock()
 
     def close(self) -> None:
-        """Let everybody go who waits for changes."""
-        self.closing = True
+        """Let everybody go who waits for changes, or for a delayed answer."""
+        self._closed.set()
         self._changed.set()
 
     def _notify(self) -> None:
         self._changed.set()
-        if not self.closing:
+        if not self._closed.is_set():
             self._changed = asyncio.Event()
 
     def _judge(self, incoming: Incoming) -> tuple[Record, DeliveryError | None]:
@@ -283,13 +288,7 @@ class Receiver:
             raise incoming.error
         check_method(incoming.method)
         checked = self._verifier.check_headers(incoming.headers)
-        raw = [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in incoming.headers
-        ]
-        check_media(
-            join_header(raw, b"content-type"), join_header(raw, b"content-encoding")
-        )
+        check_media(*map(incoming.header, ("content-type", "content-encoding")))
         body: Any = incoming.body
         if incoming.candidates:
             body = SignedForms("port", incoming.candidates)

@@ -288,9 +288,9 @@ function forwardedOf(found) {
 }
 
 function body(found) {
-  const holder = make("div", {});
+  const holder = make("div", { className: "payload" });
   const tabs = make("div", { className: "tabs" });
-  const choices = [["pretty", "Pretty JSON"], ["signed", `Signed bytes (${found.signed.bytes})`]];
+  const choices = [["pretty", "Pretty JSON"], ["signed", `${found.verdict === "verified" ? "Signed bytes" : "Bytes that came"} (${found.signed.bytes})`]];
   const paint = () => {
     const name = found.pretty === null ? "signed" : view;
     const [, other] = tabs.children;
@@ -326,6 +326,7 @@ async function sendAgain(id, wish) {
     notify(`Sent as #${sent.id} (${sent.verdict}): ${response}.`);
     if (!records.has(sent.id)) { index(sent); refilter(); }
     base = null;
+    $("editor")?.replaceChildren();
     select(sent.id, false);
   } catch (error) {
     notify(error.message);

@@ -1,0 +1,410 @@
+"""The inspector in a real browser: Debian's Chromium, driven by playwright."""
+
+import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+
+import pytest
+
+from port_webhook import sign
+from port_webhook.testing import action_invocation, sign_request
+
+from .listening import SECRET, Command
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MISSING = [
+    name
+    for name, found in (
+        ("the package playwright (group `browser`)", find_spec("playwright")),
+        ("Chromium (as root: apt-get install chromium)", CHROMIUM),
+    )
+    if not found
+]
+if MISSING:
+    pytest.skip(f"missing: {' and '.join(MISSING)}", allow_module_level=True)
+
+from playwright.sync_api import expect, sync_playwright  # noqa: E402  # see above
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HTML = '</pre><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+PATIENCE = 10_000  # milliseconds
+
+
+class Application(ThreadingHTTPServer):
+    """What deliveries are forwarded to, and a page of a foreign origin."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.bodies = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+        self.thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self._answer(b"<!doctype html><title>foreign</title>")
+
+    def do_POST(self):
+        length = int(self.headers["content-length"])
+        self.server.bodies.append(self.rfile.read(length))
+        self._answer(b"hello from the application")
+
+    def _answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def application():
+    server = Application()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def command(application):
+    application.bodies.clear()
+    with Command("--forward", application.url).start() as command:
+        yield command
+
+
+@pytest.fixture
+def open_page(browser):
+    contexts = []
+    problems = []
+
+    def open_(address, **options):
+        options.setdefault("viewport", {"width": 1200, "height": 760})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console",
+            lambda line: problems.append(line.text) if line.type == "error" else None,
+        )
+        page.goto(address)
+        return page
+
+    expect.set_options(timeout=PATIENCE)
+    yield open_
+    for each in contexts:
+        each.close()
+    assert problems == []
+
+
+def genuine(command, document=None, path="/port"):
+    body, headers = sign_request(document or action_invocation(), SECRET)
+    return command.send(body, headers, path)
+
+
+def test_deliveries_appear_live_with_their_verdicts_and_are_moved_through(
+    command, open_page
+):
+    page = open_page(command.page)
+    expect(page.locator("#state")).to_have_text("live")
+    expect(page.locator("#empty")).to_be_visible()
+    genuine(command, path="/first")
+    expect(page.locator(".row")).to_have_count(1)
+    command.send(b"{}", {}, "/second")
+    rows = page.locator(".row")
+    expect(rows).to_have_count(2)
+    newest = page.locator(".row", has_text="/second")
+    expect(newest).to_contain_text("refused")
+    expect(newest).to_contain_text("missing_header · CustomPayload")
+    expect(newest).to_contain_text("401")
+    oldest = page.locator(".row", has_text="/first")
+    expect(oldest).to_contain_text("verified")
+    expect(oldest).to_contain_text("forwarded 200")
+
+    page.keyboard.press("j")
+    expect(newest).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("j")
+    expect(oldest).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#detail h2")).to_contain_text("/first")
+    expect(page.locator("#detail")).to_contain_text("hello from the application")
+    expect(page.locator("#detail")).to_contain_text("grace@example.com")
+    page.keyboard.press("k")
+    expect(newest).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".cause").first).to_contain_text("missing_header")
+    # The token is not left in the address, and a reload still knows it.
+    assert "#" not in page.url
+    page.reload()
+    expect(rows).to_have_count(2)
+
+
+def test_the_slash_filters(command, open_page):
+    genuine(command, path="/first")
+    command.send(b"{}", {}, "/second")
+    page = open_page(command.page)
+    expect(page.locator(".row")).to_have_count(2)
+    page.keyboard.press("/")
+    page.keyboard.type("verdict:refused path:/sec")
+    expect(page.locator(".row")).to_have_count(1)
+    expect(page.locator("#count")).to_have_text("1 of 2")
+    page.locator("#filter").fill("action:create_s")
+    expect(page.locator(".row")).to_contain_text("/first")
+    page.locator("#filter").fill("nothing like it")
+    expect(page.locator("#empty")).to_have_text("No delivery passes the filter.")
+
+
+def test_a_delivery_is_sent_again_also_after_an_edit(command, application, open_page):
+    body, headers = sign_request({"n": 1}, SECRET)
+    command.send(body, headers)
+    page = open_page(command.page)
+    expect(page.locator(".row")).to_have_count(1)
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    expect(page.locator("#notice")).to_contain_text("Sent as #2 (verified)")
+    expect(page.locator("#detail")).to_contain_text("#2")
+    page.keyboard.press("e")
+    page.locator("#editor textarea").fill('{"n":"é"}')
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#notice")).to_contain_text("Sent as #3 (verified)")
+    expect(page.locator("#detail")).to_contain_text("#3")
+    # As it was signed: the old signature does not belong to a changed body.
+    page.keyboard.press("e")
+    page.locator("#editor textarea").fill('{"n":4}')
+    page.locator("#fresh").uncheck()
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#notice")).to_contain_text("Sent as #4 (refused)")
+    assert application.bodies == [body, body, '{"n":"é"}'.encode(), b'{"n":4}']
+
+
+def test_two_deliveries_are_compared(command, open_page):
+    genuine(command, {"n": 1, "same": [1, 2]})
+    genuine(command, {"n": 2, "same": [1, 2]})
+    page = open_page(command.page)
+    expect(page.locator(".row")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("d")
+    expect(page.locator("#notice")).to_contain_text("Choose the delivery")
+    page.keyboard.press("j")
+    expect(page.locator(".removed").first).to_have_text('-   "n": 2,')
+    expect(page.locator(".added").first).to_have_text('+   "n": 1,')
+
+
+def test_html_and_script_of_a_delivery_stay_text(command, open_page):
+    document = action_invocation(action=HTML, properties={HTML: HTML})
+    body, headers = sign_request(document, SECRET)
+    command.send(body, {**headers, "X-Html": HTML}, "/" + HTML.replace(" ", "%20"))
+    command.send(HTML.encode(), {})
+    page = open_page(command.page)
+    expect(page.locator(".row")).to_have_count(2)
+    for _ in range(2):
+        page.keyboard.press("j")
+        expect(page.locator(".payload pre")).to_contain_text("window.hacked=1")
+        page.locator(".tabs button").nth(1).click()
+        expect(page.locator(".payload pre")).to_contain_text("<script>")
+        assert page.locator("main img, main script").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_copies_go_to_the_clipboard(command, open_page):
+    genuine(command)
+    page = open_page(command.page, permissions=["clipboard-read", "clipboard-write"])
+    expect(page.locator(".row")).to_have_count(1)
+    page.keyboard.press("j")
+    for name, start in (("curl", "curl --globoff"), ("test fixture", "import pytest")):
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        expect(page.get_by_role("button", name="Copied").first).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(start)
+
+
+def test_the_page_explains_a_refusal_and_shows_no_secret(command, open_page):
+    body, headers = sign_request({"leak": SECRET}, SECRET)
+    command.send(body + b"\n", {**headers, "Authorization": "Bearer of-somebody"})
+    page = open_page(command.page)
+    expect(page.locator(".row")).to_have_count(1)
+    page.keyboard.press("j")
+    expect(page.locator(".cause")).to_contain_text("newline_added proven")
+    expect(page.locator("#detail")).to_contain_text("(hidden)")
+    shown = page.content()
+    assert SECRET not in shown
+    assert "of-somebody" not in shown
+
+
+def test_a_foreign_page_can_neither_read_nor_act(command, application, open_page):
+    genuine(command)
+    application.bodies.clear()
+    page = open_page(application.url)
+    token = command.page.partition("=")[2]
+    reach = """async ([base, token]) => {
+      const tries = [
+        [`${base}/_inspector/api/deliveries`, {}],
+        [`${base}/_inspector/api/deliveries`, {headers: {"X-Inspector-Token": token}}],
+        [`${base}/_inspector/api/deliveries/1/send`,
+         {method: "POST", headers: {"X-Inspector-Token": token}, body: "{}"}],
+        [`${base}/_inspector/api/deliveries/1/send`,
+         {method: "POST", mode: "no-cors", body: "{}"}],
+      ];
+      const found = [];
+      for (const [url, options] of tries) {
+        try {
+          found.push((await fetch(url, options)).type);
+        } catch { found.push("no"); }
+      }
+      const frame = document.createElement("iframe");
+      frame.src = `${base}/_inspector/`;
+      const loaded = new Promise((done) => { frame.onload = frame.onerror = done; });
+      document.body.append(frame);
+      await loaded;
+      found.push(frame.contentDocument ? "read" : "no");
+      return found;
+    }"""
+    # The browser says on this page's console what it refuses.
+    quiet = page.context.new_page()
+    quiet.goto(application.url)
+    assert quiet.evaluate(reach, [command.url, token]) == [
+        "no",
+        "no",
+        "no",
+        "no",  # Cross-Origin-Resource-Policy; it was refused before
+        "no",
+    ]
+    assert application.bodies == []
+
+
+def test_without_the_token_the_page_shows_nothing(command, browser):
+    genuine(command)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(command.page.partition("#")[0])
+    expect(page.locator("#notice")).to_contain_text("the terminal shows")
+    expect(page.locator(".row")).to_have_count(0)
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [
+        ("light", (1200, 760)),
+        ("dark", (1200, 760)),
+        ("light", (360, 640)),
+        ("dark", (360, 640)),
+    ],
+)
+def test_it_is_readable_in_light_and_dark_on_a_desk_and_a_phone(
+    command, open_page, scheme, size
+):
+    genuine(
+        command, path="/a/long/path/that/does/not/fit/into/one/line/of/a/phone/at/all"
+    )
+    command.send(b"{}", {}, "/second")
+    viewport = {"width": size[0], "height": size[1]}
+    page = open_page(command.page, color_scheme=scheme, viewport=viewport)
+    expect(page.locator(".row")).to_have_count(2)
+    for at in range(2):
+        page.locator(".row").nth(at).click()
+        expect(page.locator("#detail h2")).to_be_visible()
+        # Nothing is wider than the page.
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert page.evaluate("detail.scrollWidth <= detail.clientWidth")
+        low = page.evaluate(CONTRASTS)
+        assert low == [], "less contrast than WCAG 2 asks for (4.5)"
+        back = page.get_by_role("button", name="Back")
+        if size[0] < 700:
+            expect(page.locator("#list")).to_be_hidden()
+            back.click()
+            expect(page.locator("#list")).to_be_visible()
+        else:
+            expect(back).to_be_hidden()
+
+
+CONTRASTS = """() => {
+  const light = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+      const value = part / 255;
+      return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (!color.endsWith(", 0)")) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const texts = [...element.childNodes].filter((node) => node.nodeType === 3);
+    const own = texts.some((node) => node.data.trim());
+    if (!own || !element.checkVisibility() || element.disabled) continue;
+    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push(`${element.className}: ${ratio.toFixed(1)}`);
+  }
+  return low;
+}"""
+
+
+def test_ten_thousand_deliveries_leave_the_page_small(tmp_path, open_page):
+    file = tmp_path / "history"
+    body = b'{"n":1}'
+    headers = [*sign(body, SECRET, timestamp=1_713_277_889).items()]
+    with file.open("w", encoding="ascii") as lines:
+        for number in range(1, 10_001):
+            line = {
+                "id": number,
+                "received_at": 1_713_277_889.0 + number,
+                "source": "http",
+                "method": "POST",
+                "target": f"/port/{number}",
+                "headers": headers,
+                "body": "eyJuIjoxfQ==",
+                "verified": number % 3 > 0,
+            }
+            lines.write(json.dumps(line) + "\n")
+    with Command("--history", str(file), "--keep", "10000").start() as command:
+        page = open_page(command.page)
+        expect(page.locator("#count")).to_have_text("10000 kept")
+        assert page.locator(".row").count() < 60
+        page.keyboard.press("j")
+        page.keyboard.press("End")
+        expect(page.locator("#row-1")).to_have_attribute("aria-selected", "true")
+        expect(page.locator("#detail h2")).to_contain_text("/port/1")
+        assert page.locator(".row").count() < 60
+        genuine(command, path="/new")
+        expect(page.locator("#count")).to_have_text("10000 kept")
+        expect(page.locator("#row-1")).to_have_count(0)  # made room
+        page.keyboard.press("Home")
+        expect(page.locator("#row-10001")).to_be_visible()
+        page.keyboard.press("/")
+        page.keyboard.type("path:/port/777")
+        expect(page.locator("#count")).to_have_text("11 of 10000")

@@ -1,0 +1,147 @@
+"""The deliveries that are kept, in memory and in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from port_webhook.devtools import _history
+from port_webhook.devtools._history import Forwarded, History, Record
+
+
+def record(body=b"{}", **fields):
+    found = Record(1.5, "http", "POST", "/port?x=1", [("A", "é"), ("A", "b")], body)
+    for name, value in fields.items():
+        setattr(found, name, value)
+    return found
+
+
+def keep(history, *records):
+    for each in records:
+        history.add(each)
+        history.finish(each, 202, None)
+
+
+def test_the_last_ones_are_kept():
+    history = History(2)
+    keep(history, record(b"1"), record(b"2"), record(b"3"))
+    assert [each.body for each in history.since(0)] == [b"2", b"3"]
+    assert (len(history), history.first_id) == (2, 2)
+    assert history.get(1) is None
+
+
+def test_what_changed_is_found_by_its_version():
+    history = History(5)
+    first, second = record(), record()
+    history.add(first)
+    history.add(second)
+    seen = history.version
+    history.finish(first, 202, None)
+    assert history.since(seen) == [first]
+    assert history.since(0) == [second, first]
+
+
+def test_one_that_had_to_go_is_not_changed():
+    history = History(1)
+    gone = record()
+    history.add(gone)
+    keep(history, record())
+    seen = history.version
+    history.finish(gone, 202, None)
+    assert history.version == seen
+    assert History(1).first_id == 1
+
+
+def test_bytes_are_bounded_too_but_one_is_always_kept(monkeypatch):
+    monkeypatch.setattr(_history, "_MAX_BYTES", 5000)
+    history = History(100)
+    for size in (1000, 1000, 1000, 9000):
+        keep(history, record(b"x" * size))
+    assert [len(each.body) for each in history.since(0)] == [9000]
+
+
+def test_everything_survives_in_the_file(tmp_path):
+    file = tmp_path / "history"
+    forwarded = Forwarded("http://a/", 0.5, 201, [("B", "ö")], b"\xff", None)
+    whole = record(
+        b"\x00\xff",
+        payload=b"null",
+        verified=True,
+        via="agent",
+        secret_index=0,
+        shape="CustomPayload",
+        action="a",
+        run_id="r_\ud800",
+    )
+    refused = record(code="missing_header", reason="because")
+    history = History(5, file)
+    history.add(whole)
+    history.finish(whole, 202, forwarded)
+    keep(history, refused)
+
+    again = History(5, file)
+    assert again.skipped == 0
+    found = again.since(0)
+    for each in (whole, refused, *found):
+        each.version = 0
+    assert found == [whole, refused]
+    keep(again, record())
+    assert [again.get(each).id for each in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_lines_that_cannot_be_read_are_skipped(tmp_path):
+    file = tmp_path / "history"
+    keep(History(5, file), record())
+    good = file.read_bytes()
+    bad = [
+        b"[]",
+        b"{",
+        b"{}",
+        b"\xff",
+        good[: len(good) // 2],
+        good.replace(b'"id":1', b'"id":0').strip(),
+        good.replace(b'"POST"', b"7").strip(),
+        good.replace(b'"e30="', b'"?"').strip(),
+        good.replace(b"1.5", b'"x"').strip(),
+    ]
+    file.write_bytes(b"\n".join([good.strip(), *bad]))
+    history = History(5, file)
+    assert (len(history), history.skipped) == (1, len(bad))
+    assert file.read_bytes() == good
+
+
+def test_the_file_stays_bounded(tmp_path):
+    file = tmp_path / "history"
+    history = History(2, file)
+    for _ in range(250):
+        keep(history, record())
+    assert len(file.read_bytes().splitlines()) <= 104
+
+
+def test_a_link_to_the_file_stays_a_link(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    keep(History(2, tmp_path / "link"), record())
+    assert (tmp_path / "link").is_symlink()
+    assert len(History(2, tmp_path / "file")) == 1
+
+
+def test_a_folder_is_no_history(tmp_path):
+    with pytest.raises(OSError, match=r"."):
+        History(2, tmp_path)
+
+
+def test_what_is_no_file_is_left_alone():
+    with pytest.raises(OSError, match="is not a file"):
+        History(2)._rewrite(Path("/dev/null"))
+
+
+def test_a_file_that_cannot_be_written_is_given_up_with_a_word(tmp_path):
+    words = []
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    history = History(2, folder / "file", words.append)
+    (folder / "file").unlink()
+    folder.rmdir()
+    keep(history, record(), record())
+    assert len(words) == 1
+    assert "cannot be written" in words[0]
+    assert len(history) == 2
