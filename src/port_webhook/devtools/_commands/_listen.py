@@ -148,16 +148,10 @@ def listen(
                 agent=agent,
                 inspector=inspector,
             ),
-            _flatten(*find_secrets(secret_file)),
+            find_secrets(secret_file).all,
         )
     except ListenError as error:
         raise CaptureError(str(error))
-
-
-def _flatten(
-    current: str | bytes, previous: tuple[str | bytes, ...]
-) -> list[str | bytes]:
-    return [current, *previous]
 
 
 def _read_answer(text: str) -> bytes:
