@@ -100,7 +100,7 @@ def _read_list(headers: Any) -> Iterator[tuple[str, str]]:
     if isinstance(headers, dict):
         members = cast("dict[str, Any]", headers)
         yield from ((name, str(value)) for name, value in members.items())
-    elif isinstance(headers, list):
+    else:
         listed = _list(headers)
         if listed and all(isinstance(each, str) for each in listed):
             yield from zip(listed[::2], listed[1::2], strict=False)
