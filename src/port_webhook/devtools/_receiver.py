@@ -27,7 +27,6 @@ from port_webhook.integration import (
     check_media,
     check_method,
     collect,
-    join_header,
 )
 from port_webhook.models import load_invocation
 from port_webhook.models._recognition import shape_of
@@ -284,13 +283,11 @@ class Receiver:
             raise incoming.error
         check_method(incoming.method)
         checked = self._verifier.check_headers(incoming.headers)
-        raw = [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in incoming.headers
-        ]
-        check_media(
-            join_header(raw, b"content-type"), join_header(raw, b"content-encoding")
+        media, coding = (
+            ",".join(value for key, value in incoming.headers if key.lower() == name)
+            for name in ("content-type", "content-encoding")
         )
+        check_media(media, coding)
         body: Any = incoming.body
         if incoming.candidates:
             body = SignedForms("port", incoming.candidates)

@@ -133,6 +133,7 @@ def listen(
     answer = Answer(respond, _read_answer(body), delay)
     if answer.body and respond is None and forward is not None:
         raise CaptureError("with --forward, --body needs --respond")
+    secrets = find_secrets(secret_file)
     try:
         serve(
             Options(
@@ -148,16 +149,11 @@ def listen(
                 agent=agent,
                 inspector=inspector,
             ),
-            _flatten(*find_secrets(secret_file)),
+            [secrets.current, *secrets.previous],
+            secrets.source,
         )
     except ListenError as error:
         raise CaptureError(str(error))
-
-
-def _flatten(
-    current: str | bytes, previous: tuple[str | bytes, ...]
-) -> list[str | bytes]:
-    return [current, *previous]
 
 
 def _read_answer(text: str) -> bytes:
