@@ -60,6 +60,8 @@ class Application(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: Application
+
     def do_GET(self):
         self._answer(b"<!doctype html><title>foreign</title>")
 
