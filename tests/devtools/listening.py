@@ -69,9 +69,9 @@ class Local(httpx2.AsyncClient):
 
 
 @asynccontextmanager
-async def receiver(*, secrets=(SECRET,), out=None, **options):
+async def receiver(*, secrets=(SECRET,), out=None, **chosen: Any):
     """Run a receiver in this event loop."""
-    options = Options(**{"port": 0, "mode": "readable", **options})
+    options = Options(**{"port": 0, "mode": "readable", **chosen})
     out, err = out or io.StringIO(), io.StringIO()
     printer = Printer(
         options.mode,
@@ -165,7 +165,7 @@ class Command:
     def event(self, name) -> dict[str, Any]:
         """Return its next event with this *name*."""
         while line := self.line():
-            found = json.loads(line)
+            found: dict[str, Any] = json.loads(line)
             if found["event"] == name:
                 return found
         raise AssertionError(self.end())

@@ -129,9 +129,9 @@ async def test_bytes_and_headers_are_forwarded_as_they_came():
     document = {"name": "Zoë", "n": 1.10}
     body = json.dumps(document, ensure_ascii=False).encode()
     headers = [*sign(body, SECRET).items(), ("X-Own", "é"), ("X-Own", "two")]
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     async with Upstream() as upstream, receiver(forward=upstream.url) as client:
-        response = await client.put("/port/a%2Fb?x=%20", content=body, headers=headers)
+        response = await client.put("/port/a%2Fb?x=%20", content=body, headers=raw)
         printed = await client.printed("ok")
     ((line, arrived, content),) = upstream.requests
     assert (response.status_code, response.content) == (200, b"ok")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from port_webhook import Verifier
+from port_webhook._secrets import set_source
 from port_webhook.devtools._explain import diagnose
 from port_webhook.devtools._history import History
 from port_webhook.devtools._inspector import PATH, Inspector, is_loopback, new_token
@@ -77,12 +78,13 @@ class Options:
     inspector: bool = True
 
 
-def serve(options: Options, secrets: Sequence[str | bytes]) -> None:
+def serve(options: Options, secrets: Sequence[str | bytes], source: str) -> None:
     """Receive deliveries until a signal comes.
 
     Args:
         options: What the command is told.
         secrets: The client secret, and previous ones.
+        source: Where they come from, for messages.
 
     Raises:
         ListenError: The receiver cannot start, or the channel is none.
@@ -90,7 +92,7 @@ def serve(options: Options, secrets: Sequence[str | bytes]) -> None:
     """
     printer = Printer(options.mode, filters=options.filters, conceal=Mask(secrets).text)
     with _bind(options.host, options.port) as listener:
-        asyncio.run(Session(options, secrets, printer, listener).run())
+        asyncio.run(Session(options, secrets, printer, listener, source).run())
 
 
 class Session:
@@ -101,6 +103,7 @@ class Session:
         secrets: The client secret, and previous ones.
         printer: Prints what happens.
         listener: The socket, which listens already.
+        source: Where the secrets come from, for messages.
 
     Attributes:
         url: Where the receiver listens.
@@ -113,6 +116,7 @@ class Session:
         secrets: Sequence[str | bytes],
         printer: Printer,
         listener: socket.socket,
+        source: str = "an argument",
     ) -> None:
         current, *previous = secrets
         self._options = options
@@ -122,6 +126,7 @@ class Session:
         self._verifier = Verifier(
             current, previous_secrets=previous, agent=options.agent
         )
+        set_source(self._verifier, source)
         host, self._port = listener.getsockname()[:2]
         self.url = f"http://{_in_url(host)}:{self._port}"
         self.token = new_token()

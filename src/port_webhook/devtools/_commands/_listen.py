@@ -133,6 +133,7 @@ def listen(
     answer = Answer(respond, _read_answer(body), delay)
     if answer.body and respond is None and forward is not None:
         raise CaptureError("with --forward, --body needs --respond")
+    secrets = find_secrets(secret_file)
     try:
         serve(
             Options(
@@ -148,7 +149,8 @@ def listen(
                 agent=agent,
                 inspector=inspector,
             ),
-            find_secrets(secret_file).all,
+            [secrets.current, *secrets.previous],
+            secrets.source,
         )
     except ListenError as error:
         raise CaptureError(str(error))
