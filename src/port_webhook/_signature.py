@@ -57,7 +57,6 @@ _NAMES = frozenset({TIMESTAMP_HEADER, SIGNATURE_HEADER})
 # Both names have this length, and few others do: comparing it first is what makes the
 # search through the headers fast.
 _NAME_LENGTH = len(SIGNATURE_HEADER)
-_PLAIN = (str, bytes)
 
 MAX_SIGNATURES = 8
 # Eight signatures with room for longer versions to come; a longer value is refused
@@ -92,17 +91,20 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
     """
     text: Any = None
     listed: Any = None
-    pairs: Any = headers
+    kind: Any
+    source: object = headers  # None: a Lambda event without headers
+    pairs: Any = () if source is None else source
     # Multi-value mappings (Werkzeug, Starlette, aiohttp) list a repeated name
     # repeatedly in items(); indexing them would show its first value only.
     try:
-        if hasattr(pairs, "items"):
+        if type(pairs) is dict or hasattr(pairs, "items"):
             pairs = pairs.items()
-        for raw_name, value in pairs or ():  # None: a Lambda event without headers
+        for raw_name, value in pairs:
             # A subclass of either may answer anything when it is asked for its length.
-            if type(raw_name) in _PLAIN and len(raw_name) != _NAME_LENGTH:
+            kind = type(raw_name)
+            if (kind is str or kind is bytes) and len(raw_name) != _NAME_LENGTH:
                 continue
-            name = raw_name.lower() if type(raw_name) is str else _fold(raw_name)
+            name = raw_name.lower() if kind is str else _fold(raw_name)
             if name == TIMESTAMP_HEADER and text is None:
                 text = value
             elif name == SIGNATURE_HEADER and listed is None:
