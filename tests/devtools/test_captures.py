@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_curl_command_that_cannot_be_read_is_refused(command, words):
 
 
 def entry(*, signed=True, started="2024-04-16T14:31:29.500Z", **data):
-    headers = [{"name": name, "value": value} for name, value in PAIRS if signed]
+    headers: list[Any] = [{"name": n, "value": v} for n, v in PAIRS if signed]
     headers += [{"name": ":path", "value": "/"}, {"name": "x"}, 7]
     request = {"headers": headers, "postData": data}
     return {"startedDateTime": started, "request": request}
@@ -220,7 +221,7 @@ def test_the_event_of_a_request_is_read(shape, base64):
 
 
 def test_an_event_tells_when_its_request_arrived():
-    event = {"headers": None, "requestContext": {"timeEpoch": NOW * 1000}}
+    event: Any = {"headers": None, "requestContext": {"timeEpoch": NOW * 1000}}
 
     assert read_lambda(json.dumps(event).encode()).received_at == NOW
     for epoch in (True, "1", 7, 10**400):
@@ -237,10 +238,10 @@ def test_the_record_of_a_kafka_trigger_is_read():
     capture = read_lambda(json.dumps(event).encode())
 
     assert capture == (message, [("a", "b\xff")], True, NOW)
-    event = json.dumps(kafka_event(message, message)).encode()
-    assert read_lambda(event, 2).body == message
+    two = json.dumps(kafka_event(message, message)).encode()
+    assert read_lambda(two, 2).body == message
     with pytest.raises(CaptureError, match="choose --entry"):
-        read_lambda(event)
+        read_lambda(two)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -350,7 +351,7 @@ def test_decrypt_prints_the_inputs_of_a_body(folder):
 
 
 def test_decrypt_reads_a_private_key(folder):
-    key = load_pem_private_key(PEM.encode(), None)
+    key: Any = load_pem_private_key(PEM.encode(), None)
     value = encrypt_client_side("hunter2", key)
     (folder / "key.pem").write_text(PEM)
     (folder / "password").write_text("no password is needed\n")
@@ -570,6 +571,7 @@ def test_a_closed_pipe_is_no_traceback(folder):
         stderr=subprocess.PIPE,
         env=environment(),
     )
+    assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
     _, err = process.communicate(timeout=60)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -624,7 +625,7 @@ def test_candidates_have_names():
     assert "candidate 2" in why(b"{}", headers, [OTHER, SECRET]).text
     named = {"production": OTHER, "staging": SECRET}
     assert "'staging'" in why(b"{}", headers, named).text
-    hidden = SimpleNamespace(get_secret_value=lambda: SECRET)
+    hidden: Any = SimpleNamespace(get_secret_value=lambda: SECRET)
     assert explain(b"{}", headers, hidden, now=NOW).verified
     assert explain(b"{}", headers, SECRET.encode(), now=NOW).verified
 
@@ -673,10 +674,12 @@ def test_what_is_no_secret_is_a_configuration_error(secrets):
 
 
 def test_what_is_no_body_or_no_time_is_refused():
+    parsed: Any = {}
+    noon: Any = "noon"
     with pytest.raises(UnreadableBodyError):
-        explain({}, {}, SECRET)
+        explain(parsed, {}, SECRET)
     with pytest.raises(ConfigurationError):
-        explain(b"{}", {}, SECRET, now="noon")
+        explain(b"{}", {}, SECRET, now=noon)
 
 
 @pytest.mark.parametrize("code", [*SECRETS, "unknown"])
@@ -709,8 +712,9 @@ def test_a_cause_that_is_not_proven_says_so():
 
 
 def test_the_values_do_not_change():
+    cause: Any = Cause("a", True, "b", "c")
     with pytest.raises(AttributeError):
-        Cause("a", True, "b", "c").code = "d"
+        cause.code = "d"
 
 
 @pytest.mark.parametrize("size", [300_000, 5_000_000])

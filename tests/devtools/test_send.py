@@ -196,7 +196,7 @@ def test_an_endpoint_that_is_not_there_ends_with_status_1(run):
     assert "The genuine request failed: ConnectError" in other.err
 
 
-def test_a_failure_without_words_has_some():
+def test_a_failure_without_words_has_some(monkeypatch):
     import httpx2
 
     from port_webhook.devtools._sending import Sender
@@ -205,7 +205,7 @@ def test_a_failure_without_words_has_some():
         raise httpx2.ReadTimeout("")
 
     with Sender("http://127.0.0.1:1", "POST", [], 1) as sender:
-        sender._client.stream = fail
+        monkeypatch.setattr(sender._client, "stream", fail)
         assert sender.post([], b"").error == "ReadTimeout: no answer"
 
 

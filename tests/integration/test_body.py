@@ -18,7 +18,9 @@ from port_webhook import (
     sign,
 )
 from port_webhook.integration import (
+    SignedForms,
     check_body,
+    check_charset,
     check_media,
     check_method,
     collect,
@@ -49,6 +51,8 @@ def test_any_other_method_is_refused(method):
 @pytest.mark.parametrize(
     "content_type",
     [
+        "text/plain; charset=us-ascii",
+        'text/plain; charset="US-ASCII"; q=1',
         None,
         "",
         "application/json",
@@ -77,7 +81,6 @@ def test_a_charset_that_reads_utf_8_is_accepted(content_type):
         "application/json; CHARSET=UTF-7",
         "application/json; charset=utf-8x",
         "application/json, text/plain; charset=utf-7",
-        "text/plain; charset=us-ascii",
         "text/plain; charset=utf-8,x",
         'text/plain; charset="utf-8",',
         "text/plain; charset=utf-8, text/plain; charset=utf-8",
@@ -86,6 +89,16 @@ def test_a_charset_that_reads_utf_8_is_accepted(content_type):
 def test_any_other_charset_is_refused(content_type):
     with pytest.raises(UnsupportedMediaError, match="charset"):
         check_media(content_type, None)
+
+
+def test_a_body_that_is_not_in_the_ascii_it_names_is_refused():
+    for content_type in ("text/plain; charset=us-ascii", "x; charset=US-ASCII"):
+        check_charset(content_type, b"plain")
+        check_charset(content_type, SignedForms("port", []))
+        with pytest.raises(UnsupportedMediaError, match="us-ascii"):
+            check_charset(content_type, "é".encode())
+    for content_type in (None, "", "text/plain", "text/plain; charset=utf-8"):
+        check_charset(content_type, "é".encode())
 
 
 @pytest.mark.parametrize("coding", [None, "", "identity", " Identity ", "identity,"])

@@ -36,6 +36,7 @@ from port_webhook.integration import (
     abegin,
     aend,
     check_body,
+    check_charset,
     check_media,
     check_view,
     declared_length,
@@ -272,8 +273,9 @@ def _respond(error: DeliveryError) -> web.Response:
 async def _read(request: web.Request, limit: int) -> bytes:
     """Read the raw body, or take what something before has read of it."""
     headers = request.headers
+    content_type = ",".join(headers.getall("Content-Type", ()))
     _check_media(
-        ",".join(headers.getall("Content-Type", ())),
+        content_type,
         # aiohttp has decompressed the body by whichever of them it liked.
         ",".join(headers.getall("Content-Encoding", ())),
     )
@@ -284,6 +286,7 @@ async def _read(request: web.Request, limit: int) -> bytes:
     if body is None:
         body = await _drain(content, limit)
     _check_body(body, declared, limit)
+    check_charset(content_type, body)
     if len(body) != content.total_bytes:
         # A chunked body declares no length that would show it.
         raise UnreadableBodyError(

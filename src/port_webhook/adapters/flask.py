@@ -35,6 +35,7 @@ from port_webhook.integration import (
     DELIVERY_KEY,
     Endpoint,
     check_body,
+    check_charset,
     check_media,
     check_view,
     declared_length,
@@ -256,6 +257,7 @@ def _read(current: Request, limit: int) -> bytes | SignedForms:
         _check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
         declared = _declared_length(environ.get("CONTENT_LENGTH"), limit)
         found = _check_body(body, declared, limit)
+        check_charset(environ.get("CONTENT_TYPE"), found)
     is_chunked = environ.get("HTTP_TRANSFER_ENCODING")
     if "stream" not in seen or not is_chunked or environ.get("CONTENT_LENGTH"):
         return found

@@ -96,7 +96,7 @@ def read_pairs(headers: object) -> Pairs:
             ]
             if len(pairs) > _MAX_HEADERS:
                 raise ValueError
-    except Exception:  # noqa: BLE001  # a foreign mapping may raise anything
+    except Exception:  # a foreign mapping may raise anything
         raise MalformedHeaderError(
             SIGNATURE_HEADER,
             "cannot be looked up: headers must be a mapping or an iterable of pairs",

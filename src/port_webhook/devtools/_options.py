@@ -227,6 +227,11 @@ class Secrets(NamedTuple):
     current: str | bytes
     previous: tuple[str | bytes, ...] = ()
 
+    @property
+    def all(self) -> list[str | bytes]:
+        """The current one, then the previous ones."""
+        return [self.current, *self.previous]
+
 
 def find_secrets(files: list[str] | None) -> Secrets:
     """Return the secrets of the files, of the environment, or of a prompt.

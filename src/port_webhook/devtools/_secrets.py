@@ -136,7 +136,7 @@ def _read_text(candidate: Candidate) -> str:
             str.encode(value, "utf-8")
             return str.__str__(value)
         return bytes.decode(value, "utf-8")
-    except Exception:  # noqa: BLE001  # a foreign object may raise anything
+    except Exception:  # a foreign object may raise anything
         # It raises, too, and says what is wrong.
         return read_secret(candidate.secret, candidate.label).decode()
 

@@ -10,6 +10,7 @@ from port_webhook._verifier import SignedForms
 from port_webhook.integration._asgi import answer, serve
 from port_webhook.integration._body import (
     check_body,
+    check_charset,
     check_media,
     check_method,
     collect,
@@ -47,6 +48,7 @@ __all__ = [
     "answer",
     "begin",
     "check_body",
+    "check_charset",
     "check_media",
     "check_method",
     "check_view",

@@ -19,6 +19,7 @@ from port_webhook.exceptions import (
 )
 from port_webhook.integration._body import (
     check_body,
+    check_charset,
     check_media,
     declared_length,
     perhaps_consumed,
@@ -54,6 +55,7 @@ __all__ = ["answer", "serve"]
 # request, each further one would cost as much as a step of the verification.
 _abegin, _aend = inner(abegin), inner(aend)
 _check_media, _check_body = inner(check_media), inner(check_body)
+_check_charset = inner(check_charset)
 _declared_length = inner(declared_length)
 
 _CONTENT_LENGTH = b"content-length"
@@ -108,6 +110,7 @@ async def serve(
                 "before it could be verified."
             )
         _check_body(body, declared, limit)
+        _check_charset(fields.get(b"content-type"), body)
         is_chunked = declared is None and b"transfer-encoding" in fields
         return perhaps_consumed(body) if is_chunked and not body else body
 
@@ -157,7 +160,8 @@ async def answer(
     status = error.http_status
     await send({"type": "http.response.start", "status": status, "headers": headers})
     body = b"" if method == "HEAD" else body
-    await send({"type": "http.response.body", "body": body})
+    # The default; but some test clients expect the key.
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class _Channel:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_body",
+    "check_charset",
     "check_media",
     "check_method",
     "collect",
@@ -28,10 +29,10 @@ __all__ = [
 
 # Protocol, section 2: the methods that an action can be configured with.
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
-# Each mention of a charset must be this one, as RFC 9110 (section 5.6.6) spells a
-# parameter: frameworks differ in which one they read, and in what they make of others.
-# Starlette takes ``utf-8,x`` for Latin-1, and a letter beyond ASCII in us-ascii too.
-_CHARSET = re.compile(r';[ \t]*charset=("?)utf-8\1[ \t]*(?=;|\Z)')
+# Each mention of a charset must be one of these, as RFC 9110 (section 5.6.6) spells a
+# parameter: frameworks differ in which one they read, and in what they make of others,
+# such as ``utf-8,x``, which Starlette takes for Latin-1.
+_CHARSET = re.compile(r';[ \t]*charset=("?)(?:utf-8|us-ascii)\1[ \t]*(?=;|\Z)')
 
 
 @boundary
@@ -57,7 +58,7 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
 
     Raises:
         UnsupportedMediaError: There is a coding other than ``identity``, or a
-            ``charset`` other than ``utf-8``.
+            ``charset`` other than ``utf-8`` and ``us-ascii``.
     """
     if content_encoding:
         codings = (each.strip().lower() for each in content_encoding.split(","))
@@ -70,6 +71,28 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
         if mentions and len(_CHARSET.findall(lowered)) != mentions:
             msg = "The Content-Type names a charset other than UTF-8."
             raise UnsupportedMediaError(msg)
+
+
+@boundary
+def check_charset(content_type: str | None, body: bytes | SignedForms) -> None:
+    """Refuse a body that is not in the ASCII that its Content-Type names.
+
+    Call it after the body was read, since frameworks replace what ASCII has not.
+
+    Args:
+        content_type: The Content-Type header, as for `check_media`.
+        body: What was read.
+
+    Raises:
+        UnsupportedMediaError: The charset is ``us-ascii``, and the body is not.
+    """
+    if (
+        content_type
+        and isinstance(body, bytes)
+        and not body.isascii()
+        and "us-ascii" in content_type.lower()
+    ):
+        raise UnsupportedMediaError("The body is not in the us-ascii that it names.")
 
 
 @boundary

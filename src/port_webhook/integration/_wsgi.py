@@ -10,6 +10,7 @@ from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration._body import (
     check_body,
+    check_charset,
     check_media,
     declared_length,
     perhaps_consumed,
@@ -25,6 +26,7 @@ __all__ = ["read_input", "replace_input", "signed_headers"]
 
 # `read_input` is a boundary already.
 _check_media, _check_body = inner(check_media), inner(check_body)
+_check_charset = inner(check_charset)
 _declared_length = inner(declared_length)
 
 
@@ -69,6 +71,7 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
             "the connection probably ended before it did."
         )
     _check_body(body, declared, limit)
+    _check_charset(environ.get("CONTENT_TYPE"), body)
     return perhaps_consumed(body) if is_chunked and not body else body
 
 

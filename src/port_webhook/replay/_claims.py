@@ -59,8 +59,10 @@ class Claims:
         """Check that *store* is one; *lease* is in seconds."""
         methods = [getattr(store, step, None) for step in _STEPS]
         if isinstance(store, type) or not all(callable(method) for method in methods):
-            msg = "replay_store must be an object with claim, commit and release, not its class"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(
+                "replay_store must be an object with claim, commit and release, and "
+                "not its class"
+            )
         self.store: Any = store
         self.lease: float = lease
         self.fail_open: bool = fail_open

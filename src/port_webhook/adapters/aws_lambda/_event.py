@@ -23,7 +23,7 @@ from port_webhook.exceptions import (
     DeliveryError,
     UnreadableBodyError,
 )
-from port_webhook.integration import check_media
+from port_webhook.integration import check_charset, check_media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -89,7 +89,13 @@ class Request:
             UnreadableBodyError: The body is not what the event declares.
             BodyTooLargeError: It is larger than *limit*.
         """
-        _check_media(self._join(_CONTENT_TYPE), self._join(_CONTENT_ENCODING))
+        content_type = self._join(_CONTENT_TYPE)
+        _check_media(content_type, self._join(_CONTENT_ENCODING))
+        body = self._read_body(limit)
+        check_charset(content_type, body)
+        return body
+
+    def _read_body(self, limit: int) -> bytes:
         if self._body is None:
             return b""
         if self._is_base64 is None or self._is_base64 is False:

@@ -15,6 +15,7 @@ from port_webhook._tracebacks import inner
 from port_webhook.exceptions import BodyTooLargeError, UnreadableBodyError
 from port_webhook.integration import (
     check_body,
+    check_charset,
     check_media,
     declared_length,
     perhaps_consumed,
@@ -30,6 +31,7 @@ __all__ = ["put_delivery", "read_body"]
 
 # What calls `read_body` is behind a boundary already.
 _check_media, _check_body = inner(check_media), inner(check_body)
+_check_charset = inner(check_charset)
 _declared_length = inner(declared_length)
 
 
@@ -69,6 +71,7 @@ def read_body(request: HttpRequest, limit: int) -> bytes | SignedForms:
             raise _too_large_for_settings()
     if not body and meta.get("HTTP_TRANSFER_ENCODING"):
         return perhaps_consumed(body)
+    _check_charset(meta.get("CONTENT_TYPE"), body)
     return _check_body(body, declared, limit)
 
 

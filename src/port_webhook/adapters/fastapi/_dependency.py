@@ -22,6 +22,7 @@ from port_webhook.integration import (
     DELIVERY_KEY,
     abegin,
     check_body,
+    check_charset,
     check_media,
     declared_length,
 )
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
 __all__ = ["PortWebhook"]
 
 # Those that call these are boundaries already.
-_abegin, _check_media, _declared_length, _check_body = (
+_abegin, _check_media, _declared_length, _check_body, _check_charset = (
     inner(abegin),
     inner(check_media),
     inner(declared_length),
     inner(check_body),
+    inner(check_charset),
 )
 
 _TYPE, _ENCODING, _LENGTH = b"content-type", b"content-encoding", b"content-length"
@@ -155,6 +157,12 @@ def _sort_headers(
 
 async def _read(request: Request, headers: dict[bytes, str], limit: int) -> bytes:
     _check_media(headers.get(_TYPE), headers.get(_ENCODING))
+    body = await _read_body(request, headers, limit)
+    _check_charset(headers.get(_TYPE), body)
+    return body
+
+
+async def _read_body(request: Request, headers: dict[bytes, str], limit: int) -> bytes:
     # Where Starlette keeps what it has read.
     kept = vars(request)
     if "_body" in kept:

@@ -71,10 +71,7 @@ def decrypt(
     password = None
     if password_file is not None:
         password = read_file(password_file, _MAX_KEY).rstrip(b"\r\n")
-    secrets: list[str | bytes] = []
-    if key is None:
-        known = find_secrets(secret_file)
-        secrets = [known.current, *known.previous]
+    secrets = find_secrets(secret_file).all if key is None else []
     try:
         if body is not None:
             document = parse(read_file(body))
