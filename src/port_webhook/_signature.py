@@ -91,13 +91,12 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
     """
     text: Any = None
     listed: Any = None
-    kind: Any
     source: object = headers  # None: a Lambda event without headers
     pairs: Any = () if source is None else source
     # Multi-value mappings (Werkzeug, Starlette, aiohttp) list a repeated name
     # repeatedly in items(); indexing them would show its first value only.
     try:
-        if type(pairs) is dict or hasattr(pairs, "items"):
+        if type(source) is dict or hasattr(pairs, "items"):
             pairs = pairs.items()
         for raw_name, value in pairs:
             # A subclass of either may answer anything when it is asked for its length.

@@ -100,6 +100,11 @@ class Incoming(NamedTuple):
     candidates: Sequence[bytes] = ()
     error: DeliveryError | None = None
 
+    def header(self, name: str) -> str | None:
+        """Return all lines of the header *name* (lower case) joined by commas."""
+        values = [value for key, value in self.headers if key.lower() == name]
+        return ",".join(values) if values else None
+
 
 class Receiver:
     """The ASGI application that receives deliveries, and the other ways to receive.
@@ -283,11 +288,7 @@ class Receiver:
             raise incoming.error
         check_method(incoming.method)
         checked = self._verifier.check_headers(incoming.headers)
-        media, coding = (
-            ",".join(value for key, value in incoming.headers if key.lower() == name)
-            for name in ("content-type", "content-encoding")
-        )
-        check_media(media, coding)
+        check_media(*map(incoming.header, ("content-type", "content-encoding")))
         body: Any = incoming.body
         if incoming.candidates:
             body = SignedForms("port", incoming.candidates)

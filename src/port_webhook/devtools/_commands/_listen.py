@@ -149,7 +149,7 @@ def listen(
                 agent=agent,
                 inspector=inspector,
             ),
-            [secrets.current, *secrets.previous],
+            secrets.all,
             secrets.source,
         )
     except ListenError as error:
