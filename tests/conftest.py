@@ -33,6 +33,15 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def _kept_level():
+    """Undo what a test, or the command in its process, does to the logger's level."""
+    logger = logging.getLogger("port_webhook")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
 @pytest.fixture
 def now():
     """The instant at which every delivery is signed unless the test says otherwise."""

@@ -27,7 +27,7 @@ from .leaks import NOW, PAYLOAD, SECRET, Search, headers, needles_for
 # --- Time ---------------------------------------------------------------------------
 
 
-class CountedList(list):
+class CountedList(list[object]):
     """A list that counts how often it is gone through by index."""
 
     asked = 0

@@ -91,7 +91,7 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
     """
     text: Any = None
     listed: Any = None
-    source: object = headers  # None: a Lambda event without headers
+    source: Any = headers  # None: a Lambda event without headers
     pairs: Any = () if source is None else source
     # Multi-value mappings (Werkzeug, Starlette, aiohttp) list a repeated name
     # repeatedly in items(); indexing them would show its first value only.
@@ -100,7 +100,7 @@ def read_headers(headers: Headers) -> SignedHeaders:  # noqa: C901  # a call for
             pairs = pairs.items()
         for raw_name, value in pairs:
             # A subclass of either may answer anything when it is asked for its length.
-            kind = type(raw_name)
+            kind = type(raw_name)  # pyright: ignore[reportUnknownVariableType]  # any
             if (kind is str or kind is bytes) and len(raw_name) != _NAME_LENGTH:
                 continue
             name = raw_name.lower() if kind is str else _fold(raw_name)

@@ -517,6 +517,7 @@ class Verifier:
                 "code": error.code,
                 "http_status": error.http_status,
             }
+            fields.pop("http_body", None)  # an error may have one of its own
             code, text = error.code, str(error)
             _log.write(level, message, "rejected", code, text, **fields)
         if self._on_rejected is not None:

@@ -103,7 +103,7 @@ class DeliveryError(PortWebhookError):
     code: str = "delivery_error"
     http_status: ClassVar[int] = 400
     http_headers: Mapping[str, str] = _JSON
-    http_body: ClassVar[bytes] = b'{"error": "bad_request"}'
+    http_body: bytes = b'{"error": "bad_request"}'
 
 
 class VerificationError(DeliveryError):
@@ -117,7 +117,7 @@ class _UnauthorizedError(VerificationError):
 
     http_status: ClassVar[int] = 401
     http_headers: Mapping[str, str] = _CHALLENGE
-    http_body: ClassVar[bytes] = b'{"error": "unauthorized"}'
+    http_body: bytes = b'{"error": "unauthorized"}'
 
 
 class MissingHeaderError(_UnauthorizedError):
@@ -250,7 +250,7 @@ class UnsupportedMediaError(VerificationError):
     http_headers: Mapping[str, str] = MappingProxyType(
         {**_JSON, "Accept-Encoding": "identity"}
     )
-    http_body: ClassVar[bytes] = b'{"error": "unsupported_media_type"}'
+    http_body: bytes = b'{"error": "unsupported_media_type"}'
 
     def __init__(self, problem: str) -> None:
         """Say what the *problem* is, without quoting the header."""
@@ -270,7 +270,7 @@ class MethodNotAllowedError(VerificationError):
     http_headers: Mapping[str, str] = MappingProxyType(
         {**_JSON, "Allow": "GET, POST, PUT, PATCH, DELETE"}
     )
-    http_body: ClassVar[bytes] = b'{"error": "method_not_allowed"}'
+    http_body: bytes = b'{"error": "method_not_allowed"}'
 
     def __init__(self) -> None:
         super().__init__("Port sends GET, POST, PUT, PATCH and DELETE, nothing else.")
@@ -285,7 +285,7 @@ class BodyTooLargeError(VerificationError):
 
     code: str = "body_too_large"
     http_status: ClassVar[int] = 413
-    http_body: ClassVar[bytes] = b'{"error": "content_too_large"}'
+    http_body: bytes = b'{"error": "content_too_large"}'
 
     def __init__(self, limit: int, *, option: str = "max_body_bytes") -> None:
         """Name the *limit*, in bytes, and the *option* or setting that sets it."""
@@ -309,7 +309,7 @@ class ReplayError(DeliveryError):
     run_id: str | None = None
     code: str = "replay_error"
     http_status: ClassVar[int] = 409
-    http_body: ClassVar[bytes] = b'{"error": "conflict"}'
+    http_body: bytes = b'{"error": "conflict"}'
 
 
 class DuplicateDeliveryError(ReplayError):
@@ -320,7 +320,7 @@ class DuplicateDeliveryError(ReplayError):
 
     code: str = "duplicate_delivery"
     http_status: ClassVar[int] = 200
-    http_body: ClassVar[bytes] = b'{"status": "duplicate"}'
+    http_body: bytes = b'{"status": "duplicate"}'
 
     def __init__(self) -> None:
         super().__init__("This signed request was handled before; it is not run again.")
@@ -331,7 +331,7 @@ class DeliveryInProgressError(ReplayError):
 
     code: str = "delivery_in_progress"
     http_headers: Mapping[str, str] = MappingProxyType({**_JSON, "Retry-After": "5"})
-    http_body: ClassVar[bytes] = b'{"error": "in_progress"}'
+    http_body: bytes = b'{"error": "in_progress"}'
 
     def __init__(self) -> None:
         super().__init__("This signed request is being handled at this moment.")
@@ -343,7 +343,7 @@ class ReplayStoreError(ReplayError):
     code: str = "replay_store_error"
     http_status: ClassVar[int] = 503
     http_headers: Mapping[str, str] = MappingProxyType({**_JSON, "Retry-After": "5"})
-    http_body: ClassVar[bytes] = b'{"error": "unavailable"}'
+    http_body: bytes = b'{"error": "unavailable"}'
 
     def __init__(self, problem: str) -> None:
         """Say what the *problem* is, without quoting what the store printed."""
@@ -363,7 +363,7 @@ class PayloadError(DeliveryError):
 
     code: str = "invalid_payload"
     http_status: ClassVar[int] = 422
-    http_body: ClassVar[bytes] = b'{"error": "unprocessable_content"}'
+    http_body: bytes = b'{"error": "unprocessable_content"}'
 
     def __init__(self, problem: str, *, path: str = "") -> None:
         """Say what the *problem* at *path* is, without quoting a value."""

@@ -10,6 +10,7 @@ import html
 import json
 import urllib.parse
 from dataclasses import dataclass, field
+from typing import Any
 
 NOW = 1_713_277_889
 SECRET = "a-made-up-secret-of-port"
@@ -35,11 +36,11 @@ class Case:
 
     body: bytes
     stamp: str = str(NOW)
-    secrets: list = field(default_factory=lambda: [SECRET])
+    secrets: list[str] = field(default_factory=lambda: [SECRET])
     now: float = NOW
     sent: bytes = b""
     secret: str = SECRET
-    pairs: list | None = None
+    pairs: list[Any] = field(default_factory=list)
     mac: bytes | None = None
 
     def sign(self):

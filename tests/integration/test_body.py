@@ -97,8 +97,8 @@ def test_a_body_that_is_not_in_the_ascii_it_names_is_refused():
         check_charset(content_type, SignedForms("port", []))
         with pytest.raises(UnsupportedMediaError, match="us-ascii"):
             check_charset(content_type, "é".encode())
-    for content_type in (None, "", "text/plain", "text/plain; charset=utf-8"):
-        check_charset(content_type, "é".encode())
+    for other in (None, "", "text/plain", "text/plain; charset=utf-8"):
+        check_charset(other, "é".encode())
 
 
 @pytest.mark.parametrize("coding", [None, "", "identity", " Identity ", "identity,"])

@@ -48,7 +48,7 @@ class LineBuffer:
     """
 
     def __init__(self, max_pending: int = _MAX_PENDING) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self._max_pending = max_pending
         self._pending = 0
         self._overflow = 0

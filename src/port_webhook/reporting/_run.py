@@ -67,7 +67,7 @@ class RunState:
     ) -> None:
         self.run_id = run_id
         self.status: str | None = None
-        self.logs_sent = 0
+        self.logs_sent: int = 0
         self._core = core
         self._pump = pump
         self._error_text = error_text

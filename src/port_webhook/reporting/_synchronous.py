@@ -39,12 +39,9 @@ class ActionFailedError(PayloadError):
 
     def __init__(self, message: str) -> None:
         super().__init__("")
-        self.args = (message[:_MAX_MESSAGE],)
-
-    @property
-    def http_body(self) -> bytes:  # type: ignore[override]  # of each its own
-        """The body of the answer."""
-        return json.dumps({"error": self.args[0]}).encode("ascii")
+        text = message[:_MAX_MESSAGE]
+        Exception.__init__(self, text)  # the message alone, as it is
+        self.http_body: bytes = json.dumps({"error": text}).encode("ascii")
 
 
 @boundary
