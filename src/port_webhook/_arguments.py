@@ -38,7 +38,7 @@ __all__ = [
     "require_text",
 ]
 
-ENV_SECRET = "PORT_CLIENT_SECRET"  # noqa: S105  # the name of a variable
+ENV_SECRET = "PORT_CLIENT_SECRET"  # the name of a variable
 ENV_FILE = f"{ENV_SECRET}_FILE"
 ENV_PREVIOUS = f"{ENV_SECRET}_PREVIOUS"
 

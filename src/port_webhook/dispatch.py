@@ -265,13 +265,13 @@ class _Handlers(Generic[ReportT]):
             problem = "is asynchronous; use an AsyncDispatcher"
         elif count not in (1, 2):
             problem = "must take the delivery, and may take the run"
-        elif count == 2 and self._report is None:  # noqa: PLR2004  # the run is the second
+        elif count == 2 and self._report is None:  # the run is the second
             problem = "takes a second argument, the run, which needs report="
-        elif count == 2 and self._is_async and not is_async:  # noqa: PLR2004  # the same
+        elif count == 2 and self._is_async and not is_async:  # the same
             problem = "takes the run, whose methods only a coroutine function can await"
         if problem is not None:
             raise ConfigurationError(f"{_name(handler)} {problem}")
-        return count == 2  # noqa: PLR2004  # the same
+        return count == 2  # the same
 
     def _choose(self, invocation: AnyInvocation) -> _Handler | None:
         """Return the most specific handler that is for *invocation*."""

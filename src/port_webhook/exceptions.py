@@ -171,7 +171,7 @@ class SignatureMismatchError(_UnauthorizedError):
         self,
         *,
         suggest_agent: bool = True,
-        secret_source: str = "an argument",  # noqa: S107  # where it is, not what
+        secret_source: str = "an argument",  # where it is, not what
         secrets_tried: int = 1,
     ) -> None:
         """Name the usual causes; *suggest_agent* where the agent may be one of them."""

@@ -43,7 +43,7 @@ __all__ = ["PATH", "Inspector", "is_loopback", "new_token"]
 
 PATH = "/_inspector"
 
-_TOKEN_HEADER = "x-inspector-token"  # noqa: S105  # a header's name
+_TOKEN_HEADER = "x-inspector-token"  # a header's name
 _STATIC = {
     "/": ("inspector.html", "text/html"),
     "/inspector.css": ("inspector.css", "text/css"),

@@ -298,7 +298,7 @@ def _read_claim(answer: object) -> ClaimResult:
         return "claimed"
     if answer == 1:
         return "in_progress"
-    return "committed" if answer == 2 else _refuse()  # noqa: PLR2004  # as the script
+    return "committed" if answer == 2 else _refuse()  # as the script
 
 
 def _read_bool(answer: object) -> bool:

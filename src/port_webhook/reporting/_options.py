@@ -29,7 +29,7 @@ Region = Literal["eu", "us"]
 
 _BASE_URLS = {"eu": "https://api.port.io", "us": "https://api.us.port.io"}
 _ENV_ID = "PORT_CLIENT_ID"
-_ENV_SECRET = "PORT_CLIENT_SECRET"  # noqa: S105  # the name of a variable
+_ENV_SECRET = "PORT_CLIENT_SECRET"  # the name of a variable
 _ENV_FILE = f"{_ENV_SECRET}_FILE"
 _MAX_SECRET_FILE = 65_536
 

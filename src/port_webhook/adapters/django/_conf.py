@@ -24,7 +24,7 @@ from port_webhook.exceptions import ConfigurationError
 __all__ = ["OPTIONS", "SECRET", "build_verifier", "default", "default_verifier"]
 
 OPTIONS = "PORT_WEBHOOK"
-SECRET = "PORT_CLIENT_SECRET"  # noqa: S105  # the name of the setting
+SECRET = "PORT_CLIENT_SECRET"  # the name of the setting
 
 _KNOWN = frozenset(signature(Verifier).parameters)
 # These may be dotted paths, because settings load before the objects can be imported.

@@ -151,6 +151,6 @@ def _unescape(found: re.Match[str]) -> str:
     if letter is not None:
         return _ESCAPES.get(letter, letter)
     number = int(short or long, 16)
-    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:  # noqa: PLR2004  # Unicode's own bounds
+    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:  # Unicode's own bounds
         raise CaptureError("a \\u escape is no character")
     return chr(number)

@@ -218,7 +218,7 @@ def _show_verdicts(verdicts: list[Verdict]) -> None:
         table.add_column(name, overflow="fold")
     for each in verdicts:
         mark = ("refused", "green") if each.refused else ("GOT THROUGH", "bold red")
-        if not each.refused and (each.status or 500) >= 400:  # noqa: PLR2004  # HTTP's own classes
+        if not each.refused and (each.status or 500) >= 400:  # HTTP's own classes
             mark = ("no refusal", "yellow")
         table.add_row(each.name, str(each.status or "failed"), Text(*mark))
     out = console()
@@ -236,7 +236,7 @@ def _repeat(
     as_json: bool,
 ) -> None:
     """Send many, with a progress bar where somebody looks, and sum up."""
-    if not sender.is_loopback and count > 100:  # noqa: PLR2004  # as the help says
+    if not sender.is_loopback and count > 100:  # as the help says
         fail("More than 100 requests go to loopback only.")
     from rich.progress import Progress
 
