@@ -15,6 +15,7 @@ import copy
 import inspect
 import json
 import pickle
+import logging
 import signal
 import threading
 import types
@@ -586,3 +587,17 @@ def test_a_signal_shows_nothing_wherever_it_lands(name):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        release_logging()
+
+
+def release_logging():
+    """Release the locks of `logging` that a signal kept this thread from releasing.
+
+    Else every other thread that logs would wait for ever.
+    """
+    handlers = [found() for found in logging._handlerList]
+    locks = [each.lock for each in handlers if each is not None]
+    for lock in (logging._lock, *locks):
+        with contextlib.suppress(RuntimeError):  # as often as it is held
+            while True:
+                lock.release()
