@@ -26,7 +26,7 @@ demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 BROWSER := $(if $(shell command -v chromium || command -v chromium-browser),browser)
 
 test: $(VENV)/.stamp-test $(BROWSER:%=$(VENV)/.stamp-%) ## Run the tests; fails below 100 % branch coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.stamp-lint ## Check style and formatting
 	$(BIN)/ruff check .

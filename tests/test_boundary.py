@@ -14,8 +14,8 @@ import contextlib
 import copy
 import inspect
 import json
-import pickle
 import logging
+import pickle
 import signal
 import threading
 import types
@@ -595,9 +595,10 @@ def release_logging():
 
     Else every other thread that logs would wait for ever.
     """
-    handlers = [found() for found in logging._handlerList]
-    locks = [each.lock for each in handlers if each is not None]
-    for lock in (logging._lock, *locks):
+    private: Any = logging
+    handlers = [found() for found in private._handlerList]
+    held = [each.lock for each in handlers if each is not None and each.lock]
+    for lock in (private._lock, *held):
         with contextlib.suppress(RuntimeError):  # as often as it is held
             while True:
                 lock.release()
