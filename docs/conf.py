@@ -87,11 +87,13 @@ def _skip(
 
 
 def _show_bases(
-    app: Sphinx, name: str, obj: object, options: object, bases: list[type]
+    app: Sphinx, name: str, obj: object, options: object, bases: list[object]
 ) -> None:
     """Put their own bases in the place of private ones."""
     while private := [
-        base for base in bases if getattr(base, "__name__", "").startswith("_")
+        base
+        for base in bases
+        if isinstance(base, type) and base.__name__.startswith("_")
     ]:
         for base in private:
             place = bases.index(base)
