@@ -20,13 +20,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from port_webhook.adapters.django._conf import default_verifier
-from port_webhook.adapters.django._views import PortWebhookMixin, webhook
 from port_webhook.exceptions import ConfigurationError
 
+from ._conf import default_verifier
+from ._views import PortWebhookMixin, webhook
+
 if TYPE_CHECKING:
-    from port_webhook.adapters.django._authentication import PortWebhookAuthentication
-    from port_webhook.adapters.django._ninja import PortWebhookNinjaAuth
+    from ._authentication import PortWebhookAuthentication
+    from ._ninja import PortWebhookNinjaAuth
 
 __all__ = [
     "PortWebhookAuthentication",

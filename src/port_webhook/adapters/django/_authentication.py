@@ -9,8 +9,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.django._serving import authenticate, new_endpoint
 from port_webhook.exceptions import DeliveryError
+
+from ._serving import authenticate, new_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.urls import URLPattern, get_resolver
 
-from port_webhook.adapters.django._conf import (
+from port_webhook.exceptions import ConfigurationError
+
+from ._conf import (
     OPTIONS,
     SECRET,
     build_verifier,
     default,
 )
-from port_webhook.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

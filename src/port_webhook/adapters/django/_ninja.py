@@ -9,9 +9,10 @@ from ninja.errors import HttpError
 from ninja.security.base import AuthBase
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.django._serving import authenticate, new_endpoint
 from port_webhook.exceptions import DeliveryError
 from port_webhook.integration import require_verifier
+
+from ._serving import authenticate, new_endpoint
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -12,8 +12,6 @@ from django.http.response import HttpResponseBase
 
 from port_webhook._tracebacks import boundary, inner
 from port_webhook._verifier import Verifier
-from port_webhook.adapters.django._body import put_delivery, read_body
-from port_webhook.adapters.django._conf import default, default_verifier
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -24,6 +22,9 @@ from port_webhook.integration import (
     handle,
     signed_headers,
 )
+
+from ._body import put_delivery, read_body
+from ._conf import default, default_verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,6 @@ from django.utils.decorators import classonlymethod
 from django.views import View
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.django._checks import CLASS_HINT, MARK
-from port_webhook.adapters.django._serving import around, aserve, new_endpoint, serve
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     Endpoint,
@@ -28,6 +26,9 @@ from port_webhook.integration import (
     decorate,
     hide_delivery,
 )
+
+from ._checks import CLASS_HINT, MARK
+from ._serving import around, aserve, new_endpoint, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

@@ -14,8 +14,8 @@ is also ``request.state.port_delivery``.
 
 from __future__ import annotations
 
-from port_webhook.adapters.fastapi._decorator import webhook
-from port_webhook.adapters.fastapi._dependency import PortWebhook
-from port_webhook.adapters.fastapi._route import webhook_route
+from ._decorator import webhook
+from ._dependency import PortWebhook
+from ._route import webhook_route
 
 __all__ = ["PortWebhook", "webhook", "webhook_route"]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends
 from starlette.requests import Request
 
-from port_webhook.adapters.fastapi._signatures import declare, evaluated, is_async
 from port_webhook.integration import Endpoint
+
+from ._signatures import declare, evaluated, is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

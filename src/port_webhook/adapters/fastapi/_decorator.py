@@ -20,16 +20,17 @@ from fastapi import Depends
 from fastapi.dependencies.utils import get_dependant
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.fastapi._claims import DECORATED
-from port_webhook.adapters.fastapi._dependency import PortWebhook
-from port_webhook.adapters.fastapi._signatures import (
+from port_webhook.exceptions import ConfigurationError
+from port_webhook.integration import check_view, decorate, hide_delivery
+
+from ._claims import DECORATED
+from ._dependency import PortWebhook
+from ._signatures import (
     declare,
     evaluated,
     is_async,
     is_request,
 )
-from port_webhook.exceptions import ConfigurationError
-from port_webhook.integration import check_view, decorate, hide_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
-    from port_webhook.adapters.fastapi._choice import Choose
+
+    from ._choice import Choose
 
 __all__ = ["Decorator", "webhook"]
 

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary, inner
-from port_webhook.adapters.fastapi._choice import choosing
-from port_webhook.adapters.fastapi._claims import CLAIMS_KEY, exception_of
-from port_webhook.adapters.fastapi._openapi import Scheme
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -27,6 +24,10 @@ from port_webhook.integration import (
     declared_length,
 )
 
+from ._choice import choosing
+from ._claims import CLAIMS_KEY, exception_of
+from ._openapi import Scheme
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from port_webhook._delivery import Delivery
     from port_webhook._verifier import Verifier
-    from port_webhook.adapters.fastapi._choice import Choose
-    from port_webhook.adapters.fastapi._claims import Claims
+
+    from ._choice import Choose
+    from ._claims import Claims
 
 __all__ = ["PortWebhook"]
 

@@ -17,7 +17,6 @@ from fastapi.security.base import SecurityBase
 
 from port_webhook._signature import SIGNATURE_HEADER
 from port_webhook._verifier import Verifier
-from port_webhook.adapters.fastapi._schema import describe_body
 from port_webhook.exceptions import (
     BodyTooLargeError,
     DeliveryInProgressError,
@@ -27,6 +26,8 @@ from port_webhook.exceptions import (
     UnreadableBodyError,
     UnsupportedMediaError,
 )
+
+from ._schema import describe_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,12 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from port_webhook._tracebacks import boundary
-from port_webhook.adapters.fastapi._choice import choosing
-from port_webhook.adapters.fastapi._claims import body_of, exception_of
-from port_webhook.adapters.fastapi._openapi import Scheme
-from port_webhook.adapters.fastapi._signatures import declare
 from port_webhook.integration import serve
+
+from ._choice import choosing
+from ._claims import body_of, exception_of
+from ._openapi import Scheme
+from ._signatures import declare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from port_webhook._verifier import Verifier
-    from port_webhook.adapters.fastapi._choice import Choose
     from port_webhook.exceptions import DeliveryError
     from port_webhook.integration._asgi import (
         Application,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         Scope,
         Send,
     )
+
+    from ._choice import Choose
 
 __all__ = ["webhook_route"]
 
