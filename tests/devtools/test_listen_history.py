@@ -1,6 +1,6 @@
 """The deliveries that are kept, in memory and in a file."""
 
-from pathlib import Path
+import os
 
 import pytest
 
@@ -97,6 +97,7 @@ def test_lines_that_cannot_be_read_are_skipped(tmp_path):
         b"{",
         b"{}",
         b"\xff",
+        b"[" * 200_000,
         good[: len(good) // 2],
         good.replace(b'"id":1', b'"id":0').strip(),
         good.replace(b'"POST"', b"7").strip(),
@@ -129,9 +130,23 @@ def test_a_folder_is_no_history(tmp_path):
         History(2, tmp_path)
 
 
-def test_what_is_no_file_is_left_alone():
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_what_is_no_file_is_left_alone(tmp_path):
+    # A pipe of our own: as root, a mistake would replace a device of the machine.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     with pytest.raises(OSError, match="is not a file"):
-        History(2)._rewrite(Path("/dev/null"))
+        History(2, pipe)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("text", [b"my notes\nline 2\n", b"a line", b'{"a": 1}'])
+def test_a_file_of_something_else_is_left_alone(tmp_path, text):
+    file = tmp_path / "notes"
+    file.write_bytes(text)
+    with pytest.raises(OSError, match="not overwritten"):
+        History(2, file)
+    assert file.read_bytes() == text
 
 
 def test_a_file_that_cannot_be_written_is_given_up_with_a_word(tmp_path):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from port_webhook.devtools import _listen
 from port_webhook.devtools._app import app
+from port_webhook.devtools._history import History, Record
 from port_webhook.devtools._listen import ListenError, Options, Session
 from port_webhook.devtools._printer import Filters, Printer
 from port_webhook.devtools._receiver import Answer, Forwarder
@@ -100,9 +101,13 @@ def test_it_runs_in_another_thread_which_gets_no_signals():
 
 async def test_the_history_is_named_and_what_cannot_be_read_is_counted(tmp_path):
     file = tmp_path / "history"
-    file.write_text("no JSON\n", "utf-8")
+    history = History(5, file)
+    record = Record(1.5, "http", "POST", "/port", [], b"{}")
+    history.add(record)
+    history.finish(record, 202, None)
+    file.write_bytes(file.read_bytes() + b"no JSON\n")
     async with receiver(history=file) as client:
-        printed = await client.printed("(0 deliveries)")
+        printed = await client.printed("(1 deliveries)")
     assert "1 lines of the history file were not readable." in printed
 
 

@@ -164,6 +164,7 @@ def test_wrong_credentials_are_said_so(kind, api, clock):
         b"[]",
         b"\xff",
         b'{"accessToken": 5}',
+        b'{"accessToken": ""}',
         b'{"accessToken": "a\\nb"}',
         b'{"accessToken": "\xc3\xa4"}',
     ],
@@ -184,6 +185,24 @@ def test_a_token_without_a_time_is_used_until_it_is_refused(kind, clock, answer)
     for _ in range(3):
         kind.do(client.run_action("a"))
         clock.now += 1e9
+
+
+def test_a_time_beyond_every_float_is_no_error(kind, clock):
+    token = b'{"accessToken": "t", "expiresIn": ' + b"9" * 400 + b"}"
+    http = mock(kind, [(200, token), (202, b"{}"), (202, b"{}")])
+    client = kind.make(clock, http_client=http)
+    for _ in range(2):
+        kind.do(client.run_action("a"))
+
+
+def test_what_port_says_is_fit_for_a_log(kind, clock):
+    token = (200, b'{"accessToken": "t2", "expiresIn": 60}')
+    said = b'{"error": "\\ud800\\r\\nERROR fake", "message": "\\u001b[31m"}'
+    client = kind.make(clock, http_client=mock(kind, [token, (400, said)]))
+    with pytest.raises(ReportingError) as raised:
+        kind.do(client.run_action("a"))
+    assert str(raised.value).isprintable()
+    assert raised.value.error == "   ERROR fake"
 
 
 def mock(kind, answers, seen=None):

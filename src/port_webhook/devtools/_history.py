@@ -112,7 +112,8 @@ class History:
         warn: Called with a sentence when the file cannot be written.
 
     Raises:
-        OSError: The file cannot be read, or is no file.
+        OSError: The file cannot be read, is no file, or is a file of something else:
+            no line of it is a delivery. Such a file is left as it is.
     """
 
     def __init__(
@@ -188,20 +189,29 @@ class History:
             self._size -= oldest.size
 
     def _load(self, path: Path) -> None:
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
+        if not path.exists():
             return
-        with file:
+        # Before it is opened: a device may have no end, a pipe no writer.
+        if not path.is_file():
+            raise OSError(f"{path} is not a file")
+        with path.open("rb") as file:
             for line in file:
                 try:
                     record = _from_line(line)
-                except (ValueError, TypeError, KeyError, AttributeError):
+                except (
+                    ValueError,
+                    TypeError,
+                    KeyError,
+                    AttributeError,
+                    RecursionError,
+                ):
                     # The last line of a process that was killed may be incomplete.
                     self.skipped += 1
                     continue
                 self._last_id = max(self._last_id, record.id)
                 self._keep(record)
+        if self.skipped and not self._records:
+            raise OSError(f"{path} holds no deliveries; it is not overwritten")
 
     def _append(self, record: Record) -> None:
         if self._path is None:
@@ -215,8 +225,6 @@ class History:
 
     def _rewrite(self, path: Path) -> None:
         """Leave only what is kept, at once or not at all."""
-        if path.exists() and not path.is_file():
-            raise OSError(f"{path} is not a file")
         new = path.with_name(f".{path.name}.new")
         new.unlink(missing_ok=True)
         _write(new, self._records.values(), os.O_EXCL)

@@ -184,10 +184,11 @@ class Core:
         body = read_response(await self._send(request, None), request, self._hide)
         value: Any = body.get("accessToken")
         seconds: Any = body.get("expiresIn")
-        if isinstance(value, str) and value.isprintable() and value.isascii():
+        if isinstance(value, str) and value and value.isprintable() and value.isascii():
             # Without a time it is used until Port refuses it. A dying one is used, too.
+            # The bound of some 30 years keeps `float` from overflowing.
             is_number = isinstance(seconds, int | float)
-            return value, max(float(seconds), 1.0) if is_number else math.inf
+            return value, float(min(max(seconds, 1), 1e9)) if is_number else math.inf
         raise FailedRequestError(
             ReportingError("Port's answer holds no access token"), repeat=False
         )

@@ -102,10 +102,8 @@ def read_response(
     body = _read_json(response)
     if response.is_success:
         return body
-    word = body.get("error")
-    word = hide(word)[:_MAX_MESSAGE] if isinstance(word, str) else None
-    message = body.get("message")
-    said = [word, hide(message)[:_MAX_MESSAGE] if isinstance(message, str) else None]
+    word = _quoted(body.get("error"), hide)
+    said = [word, _quoted(body.get("message"), hide)]
     text = f"Port answered {status} to {request.what}"
     if any(said):
         text += f": {': '.join(each for each in said if each)}"
@@ -117,6 +115,15 @@ def read_response(
         ReportingError(text, status_code=status, error=word),
         repeat=request.is_safe and status in _TEMPORARY,
         headers={name.lower(): value for name, value in response.headers.items()},
+    )
+
+
+def _quoted(text: object, hide: Callable[[str], str]) -> str | None:
+    """Return what Port said, short and fit for a terminal and one line of a log."""
+    if not isinstance(text, str):
+        return None
+    return "".join(
+        each if each.isprintable() else " " for each in hide(text)[:_MAX_MESSAGE]
     )
 
 
