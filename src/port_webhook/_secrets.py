@@ -1,4 +1,4 @@
-"""The secrets of each verifier, and where they came from.
+"""The secrets of each verifier.
 
 A verifier itself holds only keyed contexts. Its secrets, which `decrypt_properties`
 needs, are kept here, apart from it: whatever lists the attributes of an object in a
@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["recall", "remember", "set_source", "source_of"]
+__all__ = ["recall", "remember"]
 
 _secrets: WeakKeyDictionary[object, tuple[bytes, ...]] = WeakKeyDictionary()
-_sources: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 def remember(owner: object, secrets: Sequence[bytes]) -> None:
@@ -27,13 +26,3 @@ def remember(owner: object, secrets: Sequence[bytes]) -> None:
 def recall(owner: object) -> tuple[bytes, ...]:
     """Return the secrets of *owner*, the current one first."""
     return _secrets[owner]
-
-
-def set_source(owner: object, source: str) -> None:
-    """Note where the secrets of *owner* came from, such as the name of a setting."""
-    _sources[owner] = source
-
-
-def source_of(owner: object) -> str:
-    """Return where the secrets of *owner* came from."""
-    return _sources.get(owner, "an argument")

@@ -13,9 +13,8 @@ from port_webhook._arguments import (
     require_function,
     require_seconds,
 )
-from port_webhook._secrets import set_source
 from port_webhook._tracebacks import boundary
-from port_webhook._verifier import Verifier
+from port_webhook._verifier import Verifier, set_source
 from port_webhook.exceptions import ConfigurationError, PortWebhookError
 
 if TYPE_CHECKING:

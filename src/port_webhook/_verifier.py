@@ -71,6 +71,7 @@ __all__ = [
     "SignedForms",
     "Verifier",
     "require_verifier",
+    "set_source",
     "sign",
     "verify",
 ]
@@ -187,6 +188,7 @@ class Verifier:
         "_replay",
         "_replay_scope",
         "_replay_ttl",
+        "_secret_source",
     )
 
     @boundary
@@ -241,6 +243,7 @@ class Verifier:
 
             self._replay = Claims(replay_store, lease=lease, fail_open=replay_fail_open)
         self._keys: list[HMAC] = [new_key(each) for each in secrets]
+        self._secret_source = "an argument"
         _warn_of_weak(secrets)
         from port_webhook._secrets import remember
 
@@ -270,9 +273,7 @@ class Verifier:
             )
         source, secret, previous = read_env()
         verifier = cls(secret, previous_secrets=previous, **options)
-        from port_webhook._secrets import set_source
-
-        set_source(verifier, source)
+        verifier._secret_source = source
         return verifier
 
     def __repr__(self) -> str:
@@ -628,11 +629,9 @@ class Verifier:
         raise self._mismatch(suggest_agent=False)
 
     def _mismatch(self, *, suggest_agent: bool) -> SignatureMismatchError:
-        from port_webhook._secrets import source_of
-
         return SignatureMismatchError(
             suggest_agent=suggest_agent,
-            secret_source=source_of(self),
+            secret_source=self._secret_source,
             secrets_tried=len(self._keys),
         )
 
@@ -720,6 +719,11 @@ def require_verifier(value: object) -> None:
         raise ConfigurationError(
             f"verifier must be a Verifier, not {type(value).__name__}"
         )
+
+
+def set_source(verifier: Verifier, source: str) -> None:
+    """Note where the secrets of *verifier* came from, such as the name of a setting."""
+    verifier._secret_source = source  # noqa: SLF001  # for the other modules of the library
 
 
 def _require_window(name: str, value: object) -> float:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from port_webhook import Verifier
-from port_webhook._secrets import set_source
+from port_webhook._verifier import set_source
 from port_webhook.devtools._explain import diagnose
 from port_webhook.devtools._history import History
 from port_webhook.devtools._inspector import PATH, Inspector, is_loopback, new_token

@@ -16,9 +16,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from port_webhook._secrets import set_source
 from port_webhook._tracebacks import boundary
-from port_webhook._verifier import Verifier
+from port_webhook._verifier import Verifier, set_source
 from port_webhook.exceptions import ConfigurationError
 
 __all__ = ["OPTIONS", "SECRET", "build_verifier", "default", "default_verifier"]

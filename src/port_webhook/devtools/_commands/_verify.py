@@ -9,8 +9,7 @@ import typer
 from rich.text import Text
 
 from port_webhook._kafka_message import read_message
-from port_webhook._secrets import set_source
-from port_webhook._verifier import Delivery, Verifier
+from port_webhook._verifier import Delivery, Verifier, set_source
 from port_webhook.devtools._options import (
     At,
     BodyFile,
