@@ -533,3 +533,80 @@ class TestMac:
 
             assert len(spellings) == 4
             assert matching == {signed}
+
+
+def refusal(headers):
+    """Return what the refusal says: the header, the code and the sentence."""
+    error = error_of(read_headers, headers)
+    assert isinstance(error, MalformedHeaderError)
+    return error.header, error.code, str(error)
+
+
+class TestMessages:
+    """Each refusal names its header and its problem, word for word."""
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("v1,AAAA", "does not hold v1 and 44 characters of base64"),
+            ("garbage", "is not a version, a comma and a signature"),
+            ("v2,AAAA", "holds no signature of version 1"),
+            (" ".join(["v2,A"] * 9), "lists more than 8 signatures"),
+            ("v2," + "A" * 4096, "is too long"),
+        ],
+    )
+    def test_of_a_signature(self, text, problem):
+        name = "x-port-signature"
+        expected = name, "malformed_header", f"The {name} header {problem}."
+        assert refusal({**HEADERS, name: text}) == expected
+
+    def test_of_a_timestamp(self):
+        name = "x-port-timestamp"
+        problem = "is not a time in seconds or milliseconds"
+        expected = name, "malformed_header", f"The {name} header {problem}."
+        assert refusal({**HEADERS, name: "yesterday"}) == expected
+
+    @pytest.mark.parametrize("name", HEADERS)
+    def test_of_a_value_that_is_no_text(self, name):
+        problem = "is neither text nor bytes"
+        expected = name, "malformed_header", f"The {name} header {problem}."
+        assert refusal({**HEADERS, name: 5}) == expected
+
+    @pytest.mark.parametrize("name", HEADERS)
+    def test_of_a_second_value(self, name):
+        expected = (
+            *(name, "duplicate_header"),
+            f"The {name} header has more than one value.",
+        )
+        assert refusal({**HEADERS, name: f"{HEADERS[name]}, {HEADERS[name]}"}) == (
+            expected
+        )
+
+    def test_of_what_is_no_mapping(self):
+        name = "x-port-signature"
+        problem = (
+            "cannot be looked up: headers must be a mapping or an iterable of pairs"
+        )
+        expected = name, "malformed_header", f"The {name} header {problem}."
+        assert refusal(5) == expected
+
+
+class TestEnds:
+    """Letters at the ends of a value are part of it; only white space is not."""
+
+    @pytest.mark.parametrize("template", ["X{}", "{}X"])
+    @pytest.mark.parametrize("name", HEADERS)
+    def test_a_letter_beside_a_value_is_refused(self, name, template):
+        text = template.format(HEADERS[name])
+        assert refusal({**HEADERS, name: text})[:2] == (name, "malformed_header")
+
+    def test_a_version_of_letters_is_passed_over(self):
+        assert signatures_in(f"X,X {SIGNATURE}") == [mac_of(SIGNATURE)]
+
+    def test_a_value_of_4096_characters_is_read(self):
+        other = "v2," + "A" * (4096 - len(SIGNATURE) - 4)
+        text = f"{other} {SIGNATURE}"
+        assert len(text) == 4096
+        assert signatures_in(text) == [mac_of(SIGNATURE)]
+        longer = {**HEADERS, "x-port-signature": f"{other}A {SIGNATURE}"}
+        assert refusal(longer)[2] == "The x-port-signature header is too long."
