@@ -813,7 +813,7 @@ class TestSourceOfTheSecret:
     def test_an_argument_is_told_from_the_environment(
         self, make_verifier, headers_for, records
     ):
-        verifier = make_verifier(previous_secrets=["old"])
+        verifier = make_verifier(previous_secrets=["the secret before it"])
 
         with pytest.raises(SignatureMismatchError) as caught:
             verifier.verify(b"", headers_for(BODY))
@@ -1174,9 +1174,9 @@ class TestRecords:
     def test_a_previous_secret_is_told_at_info(
         self, make_verifier, headers_for, records
     ):
-        verifier = make_verifier(previous_secrets=["old"])
+        verifier = make_verifier(previous_secrets=["the secret before it"])
 
-        verifier.verify(BODY, headers_for(BODY, key=b"old"))
+        verifier.verify(BODY, headers_for(BODY, key=b"the secret before it"))
 
         assert records[0].levelno == logging.INFO
         assert records[0].getMessage().endswith("with previous secret 1")
