@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from sybil import Sybil
-from sybil.sybil import SybilCollection
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+from sybil.sybil import SybilCollection
 
 if TYPE_CHECKING:
     from sybil.example import Example
@@ -52,9 +52,8 @@ def _run_alone(example: Example) -> None:
 def _run_as_file(example: Example) -> None:
     """Run a block that readers save; a later block may import it by its name."""
     _run_alone(example)
-    name = re.findall(r"`(?:\w+/)*(\w+)\.py`", example.document.text[: example.start])[
-        -1
-    ]
+    before = example.document.text[: example.start]
+    name = re.findall(r"`(?:\w+/)*(\w+)\.py`", before)[-1]
     sys.modules[name] = saved[name] = ModuleType(name)
     vars(saved[name]).update(example.namespace)
 

@@ -20,7 +20,7 @@ MODULES = {"django-admin": "django", "port-webhook": "port_webhook"}
 TIMEOUT = 60
 SECRET = re.search(r"PORT_CLIENT_SECRET=(\S+)", PAGE)[1]
 ENVIRONMENT = {
-    **os.environ,
+    **{k: v for k, v in os.environ.items() if not k.startswith("PORT_")},
     "PORT_CLIENT_SECRET": SECRET,
     "PYTHONPATH": os.pathsep.join(sys.path),
     "PYTHONUNBUFFERED": "1",
@@ -57,7 +57,7 @@ def arguments(command, port):
 
 
 def run(command, folder, port=0):
-    done = subprocess.run(
+    return subprocess.run(
         arguments(command, port),
         capture_output=True,
         check=False,
@@ -66,7 +66,6 @@ def run(command, folder, port=0):
         timeout=TIMEOUT,
         text=True,
     )
-    return done
 
 
 def plain(text, port=8000):
