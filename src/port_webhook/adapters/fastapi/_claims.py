@@ -6,7 +6,7 @@ the response itself tells its status, and FastAPI calls nothing of a dependency'
 there. So `observe` puts a step around `APIRoute.handle`, the method by which a router
 calls any path operation. For a request that claims nothing it passes everything on.
 
-Why: docs/design.md#fastapi-is-wrapped-in-one-place
+Why: docs/design.md#fastapis-routes-are-wrapped
 """
 
 from __future__ import annotations
