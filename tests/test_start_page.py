@@ -18,7 +18,7 @@ import pytest
 PAGE = (Path(__file__).parents[1] / "docs" / "start.md").read_text("utf-8")
 MODULES = {"django-admin": "django", "port-webhook": "port_webhook"}
 TIMEOUT = 60
-SECRET = re.search(r"PORT_CLIENT_SECRET=(\S+)", PAGE)[1]
+SECRET = re.findall(r"PORT_CLIENT_SECRET=(\S+)", PAGE)[0]
 ENVIRONMENT = {
     **{k: v for k, v in os.environ.items() if not k.startswith("PORT_")},
     "PORT_CLIENT_SECRET": SECRET,
@@ -81,13 +81,11 @@ def is_open(port):
     return False
 
 
-@contextmanager
-def serving(command, folder):
-    """Run *command* until the block ends; yields the port and its output so far."""
+def start(command, folder, log):
+    """Return a process that serves, and its port; None for it if it has ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             arguments(command, port),
@@ -98,13 +96,25 @@ def serving(command, folder):
             stderr=subprocess.STDOUT,
             start_new_session=True,  # runserver watches over a second process
         )
+    deadline = time.monotonic() + TIMEOUT
+    while not is_open(port) and time.monotonic() < deadline:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            return None, port
+    return process, port
+
+
+@contextmanager
+def serving(command, folder):
+    """Run *command* until the block ends; yields the port and its output so far."""
+    log = folder / "server.log"
+    for _ in range(3):  # another test may have taken the port
+        process, port = start(command, folder, log)
+        if process is not None:
+            break
+    else:
+        pytest.fail(log.read_text("utf-8"))
     try:
-        deadline = time.monotonic() + TIMEOUT
-        while not is_open(port):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
-                pytest.fail(log.read_text("utf-8"))
-            assert time.monotonic() < deadline, log.read_text("utf-8")
         yield port, lambda: plain(log.read_text("utf-8"), port)
     finally:
         with suppress(ProcessLookupError):
@@ -114,7 +124,7 @@ def serving(command, folder):
 
 def why():
     """Return the record that the page shows, as it is: in one line."""
-    return " ".join(re.search(r"(?ms)^```text\n(.*?)^```$", PAGE)[1].split())
+    return " ".join(re.findall(r"(?ms)^```text\n(.*?)^```$", PAGE)[0].split())
 
 
 @pytest.mark.parametrize("label", ["Flask", "Django", "FastAPI"])
@@ -125,7 +135,7 @@ def test_a_server_runs_and_answers_as_printed(label, tmp_path):
         assert run(each, tmp_path).returncode == 0
     save_files(endpoint, tmp_path)
     if label == "Django":
-        app = re.search(r"Add `(.+?)`", endpoint)[1]
+        (app,) = re.findall(r"Add `(.+?)`", endpoint)
         settings = tmp_path / "mysite" / "settings.py"
         text = settings.read_text("utf-8")
         settings.write_text(
