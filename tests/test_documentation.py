@@ -83,7 +83,7 @@ def anchors(path):
 
 
 def links(path):
-    text = re.sub(CODE, "", path.read_text("utf-8"))
+    text = re.sub(rf"{CODE}|`[^`\n]+`", "", path.read_text("utf-8"))
     return re.findall(r"\]\(([^()\s]+)\)", text)
 
 
