@@ -32,7 +32,7 @@ lint: $(VENV)/.stamp-lint ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types, those of the pages too
+types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyright, also on the pages
 	$(BIN)/python -m mypy
 	$(BIN)/python docs/check_types.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
