@@ -10,10 +10,11 @@ from urllib.parse import unquote
 
 import pytest
 
+import port_webhook
 from port_webhook import exceptions, sign
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "src").rglob("*.py"))
+SOURCES = sorted(Path(port_webhook.__file__).parent.rglob("*.py"))
 
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,7 +46,7 @@ def codes(cls=exceptions.DeliveryError):
         yield from codes(each)
 
 
-def test_the_page_of_the_log_lists_every_event():
+def test_the_reference_lists_every_event_of_the_log():
     found = set(events())
     assert {"verified", "rejected", "hook_failed"} < found
     rows = re.findall(r"(?m)^\| `(\w+)` \| `[A-Z]", page("log-records.md"))

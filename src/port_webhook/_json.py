@@ -8,8 +8,6 @@ would have Python's numbers and escapes instead of the sender's.
 
 Every function takes time linear in its input, whatever the input is. Tokens are
 looked at in C only, since one step in Python costs more than to parse a token.
-
-Why: docs/design.md#text-is-edited-not-printed-anew
 """
 
 from __future__ import annotations
