@@ -28,7 +28,7 @@ disallow_subclassing_any = false
 disallow_untyped_decorators = false
 untyped_calls_exclude = tests
 
-[mypy-aiokafka.*,boto3.*,botocore.*,bottle.*,celery.*,chalice.*,flask_restx.*,port_ocean.*,pyramid.*]
+[mypy-aiokafka.*,boto3.*,botocore.*,bottle.*,celery.*,chalice.*,flask_restx.*,hvac.*,port_ocean.*,pyramid.*]
 # Without types, or not installed.
 ignore_missing_imports = true
 
