@@ -32,8 +32,9 @@ lint: $(VENV)/.stamp-lint ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyright
+types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyright, also on the pages
 	$(BIN)/python -m mypy
+	$(BIN)/python docs/check_types.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes port_webhook --ignoreexternal
 

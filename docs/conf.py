@@ -21,7 +21,12 @@ author = "port-webhook contributors"
 copyright = f"2026, {author}"
 version = release = installed_version("port-webhook")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_inline_tabs",
+]
 exclude_patterns = ["_build"]
 default_role = "py:obj"  # `name` in a docstring is code, and a link where it can be
 html_theme = "furo"

@@ -5,6 +5,8 @@ interpreter happens to be. Here one is raised at the first line of the library t
 call runs, then at the second, and so on until the call ends by itself. Each time, all
 that an error tracker could collect is searched for the secret, the payload, the
 signature and the expected MAC. `injection` names the two moments that are left out.
+
+Why: docs/design.md#errors-leave-at-one-boundary
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Imports point one way, and `import port_webhook` loads next to nothing."""
+"""Imports point one way, and `import port_webhook` loads next to nothing.
+
+Why: docs/design.md#imports-point-one-way
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 See ``worlds.py`` for the adapters, ``contract_claims.py`` for replay stores, and
 ``contract_arguments.py`` for what an adapter is given.
+
+Why: docs/design.md#the-signed-bytes-and-nothing-else
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The rules of an adapter, on every adapter: what it is given, and what it hides."""
+"""The rules of an adapter, on every adapter: what it is given, and what it hides.
+
+Why: docs/design.md#nothing-is-guessed
+"""
 
 from __future__ import annotations
 

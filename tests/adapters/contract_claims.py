@@ -1,4 +1,7 @@
-"""The rules of an adapter, on every adapter: how a response ends a claim."""
+"""The rules of an adapter, on every adapter: how a response ends a claim.
+
+Why: docs/design.md#a-claim-then-a-commit
+"""
 
 from __future__ import annotations
 

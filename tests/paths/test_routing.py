@@ -1,4 +1,7 @@
-"""Random targets, in process: a prefix covers whatever is routed to its view."""
+"""Random targets, in process: a prefix covers whatever is routed to its view.
+
+Why: docs/design.md#a-path-is-verified-when-in-doubt
+"""
 
 from __future__ import annotations
 

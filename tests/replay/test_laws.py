@@ -1,4 +1,7 @@
-"""The laws of a replay store, on every store, with the real server behind it."""
+"""The laws of a replay store, on every store, with the real server behind it.
+
+Why: docs/design.md#which-stores-there-are
+"""
 
 from __future__ import annotations
 

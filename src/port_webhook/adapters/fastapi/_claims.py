@@ -5,6 +5,8 @@ handler makes of an exception, nor a file that is missing when it is to be sent.
 the response itself tells its status, and FastAPI calls nothing of a dependency's
 there. So `observe` puts a step around `APIRoute.handle`, the method by which a router
 calls any path operation. For a request that claims nothing it passes everything on.
+
+Why: docs/design.md#fastapis-routes-are-wrapped
 """
 
 from __future__ import annotations
