@@ -22,7 +22,7 @@ from tests.test_imports import PUBLIC
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-DIRECTIVE = re.compile(r"(?m)^\.\. auto(\w+):: (port_webhook[\w.]*)\S*\n((?:   .*\n)*)")
+DIRECTIVE = re.compile(r"(?m)^\.\. auto(\w+):: (port_webhook[\w.]*)\S*\n((?:   :.*\n)*)")
 
 
 def page(name):
@@ -102,7 +102,7 @@ def test_the_api_page_describes_every_public_name_once():
 def test_the_api_page_says_since_when_each_public_module_is_there():
     text = page("api.md")
     found = re.findall(
-        r"\.\. automodule:: (\S+)\n(?:   :.*\n)*\n\.\. versionadded:: \d", text
+        r"\.\. automodule:: (\S+)\n(?:   :.*\n)*\n   \.\. versionadded:: \d", text
     )
 
     assert sorted(found) == sorted(PUBLIC)
