@@ -78,7 +78,7 @@ class Delivery:
 
     @boundary
     def __repr__(self) -> str:
-        """Show what may be shown: the payload is not."""
+        """Show everything but the payload."""
         return (
             f"<Delivery via={self.via!r} timestamp={self._stamp.decode()} "
             f"secret_index={self.secret_index} bytes={len(self.payload)}>"
@@ -86,16 +86,16 @@ class Delivery:
 
     @boundary
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle what `to_json` hands over."""
+        """Copy and pickle what `to_json` writes."""
         fields = self.payload, self._stamp, self.secret_index, self.via, self._scope
         return _restore, (type(self), *fields)
 
     @classmethod
     @boundary
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Tell what to write where FastAPI takes a delivery for a body or a query."""
+        """Say what to write if FastAPI takes a delivery for a body or a query."""
         try:
-            # It may be where the model allows arbitrary types.
+            # Valid if the model allows arbitrary types.
             return handler(source)
         except Exception:  # pydantic's, which is not imported here
             raise ConfigurationError(
@@ -266,12 +266,12 @@ class Delivery:
 
 @boundary
 def _restore(cls: type[Delivery], *fields: Any) -> Delivery:
-    """Make the copy of a delivery, or what was pickled."""
+    """Rebuild a delivery that was copied or pickled."""
     return cls(*fields)
 
 
 def _read_fields(text: str | bytes) -> tuple[bytes, bytes, int, Via, str]:
-    """Read what `Delivery.to_json` wrote; raise anything if it did not."""
+    """Read what `Delivery.to_json` wrote; raise anything for other text."""
     from base64 import b64decode
     from json import loads
 

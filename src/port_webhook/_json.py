@@ -1,4 +1,4 @@
-"""Strict JSON, and the text of a document less its white space or some of its keys.
+"""Strict JSON, and removing white space or keys from the text of a document.
 
 Two delivery paths do not carry the bytes that were signed (protocol, section 2).
 Port's agent signs compact JSON and sends the same tokens with white space between
@@ -6,8 +6,8 @@ them; a Kafka message carries its signature inside the JSON that was signed. Bot
 are undone here on the text itself: a document that is parsed and printed again
 would have Python's numbers and escapes instead of the sender's.
 
-Every function takes time linear in its input, whatever the input is. Tokens are
-looked at in C only, since one step in Python costs more than to parse a token.
+Every function takes linear time for any input. Tokens are only looked at in C, since
+one step in Python costs more than parsing a token.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _restore(data: bytes) -> bytes:
 
 
 class ObjectText(NamedTuple):
-    """An object within a document, and where some of its members stand.
+    """An object within a document, and where some of its members are.
 
     Attributes:
         text: The whole document.
@@ -223,7 +223,7 @@ class ObjectText(NamedTuple):
 
 
 def read_object(data: bytes, wanted: Wanted) -> ObjectText | None:
-    """Parse strict JSON, and say where members of an object stand.
+    """Parse strict JSON, and return where members of an object are.
 
     Args:
         data: The document.

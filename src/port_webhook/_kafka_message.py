@@ -1,8 +1,7 @@
-"""A signed Kafka message: its signature apart from the texts that were signed.
+"""Separate the signature of a Kafka message from the text that was signed.
 
-Port signs a message of the runs topic inside its own JSON (protocol, section 2). Both
-adapters that meet such messages, of a consumer and of a Lambda trigger, take them
-apart here.
+Port signs a message of the runs topic inside its own JSON (protocol, section 2). The
+adapters for consumers and for Lambda triggers use this module.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def read_message(
     Raises:
         UnreadableBodyError: It is a tombstone, or not strict JSON.
         BodyTooLargeError: It is larger than *limit*.
-        MissingHeaderError: It is no object that has ``headers``.
+        MissingHeaderError: It is not an object that has ``headers``.
     """
     if value is None:
         msg = (
@@ -76,7 +75,7 @@ def read_message(
 def open_message(
     value: object, verifier: Verifier
 ) -> tuple[SignedForms, list[tuple[str, object]]]:
-    """Do what `read_message` does, and have *verifier* record what is wrong."""
+    """Do what `read_message` does, and let *verifier* record an error."""
     require_verifier(verifier)
     try:
         return read_message(value, verifier.max_body_bytes)
@@ -94,5 +93,5 @@ def _method_type(values: dict[str, Any]) -> object:
 
 
 def _header_value(value: object) -> object:
-    """Return text, which a number is too, and null; nothing else is a header's."""
+    """Return text (numbers are text here, too) or None; False for any other value."""
     return value if value is None or isinstance(value, str) else False

@@ -13,7 +13,7 @@ __all__ = ["VerifierOptions"]
 
 
 class VerifierOptions(TypedDict, total=False):
-    """The options of `Verifier` but for the secrets, which come from elsewhere."""
+    """The options of `Verifier`, without the secrets."""
 
     max_age: float
     max_future: float

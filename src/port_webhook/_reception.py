@@ -32,7 +32,7 @@ _FIRST_ERROR = 400  # RFC 9110, section 15
 
 
 class _BaseReception:
-    """What the synchronous and the asynchronous reception share.
+    """Base class of both receptions.
 
     Attributes:
         status: The HTTP status of the response, once it is known. A status under 400
@@ -137,7 +137,7 @@ class Reception(_BaseReception):
 
     @boundary
     def finish(self, error: BaseException | None) -> None:
-        """Commit or release the claim, for an adapter that needs no block.
+        """Commit or release the claim, for an adapter that has no block.
 
         Args:
             error: What the handler raised, or None.

@@ -1,4 +1,4 @@
-"""The run id of a document, looked for where people put it (protocol, section 3)."""
+"""Find the run id of a document (protocol, section 3)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The secrets of each verifier.
 
 A verifier itself holds only keyed contexts. Its secrets, which `decrypt_properties`
-needs, are kept here, apart from it: whatever lists the attributes of an object in a
-traceback finds none.
+needs, are kept here, so a tool that prints an object's attributes shows none.
 """
 
 from __future__ import annotations

@@ -31,18 +31,18 @@ class VerifierSource:
     """Verifiers for a secret that may change while the service runs.
 
     The secret is fetched when the source is built, and again when it is older than
-    *every* seconds: by one thread, while others use the verifier that is there. If
-    that fails, the last verifier stays, and the log has a ``secret_refresh_failed``
-    record. A secret that did not change keeps its verifier.
+    *every* seconds, by one thread while others use the last verifier. If that fails,
+    the last verifier stays in use, and the log has a ``secret_refresh_failed`` record.
+    A secret that did not change keeps its verifier.
 
-    Use it where an adapter takes a function: ``webhook(choose=source)``.
+    Pass it to an adapter: ``webhook(choose=source)``.
 
     Args:
         fetch: Returns the current secret, or a sequence of it and the previous ones,
             the most recent first. It is not asynchronous.
         every: How long a secret is used before it is fetched again, in seconds.
-        options: Those of `Verifier` but for the secrets. The clock among them, or a
-            monotonic one, also decides when to fetch.
+        options: Those of `Verifier` except the secrets. If there is a ``clock``, it
+            also decides when to fetch.
 
     Raises:
         ConfigurationError: The first fetch failed, or something is not valid.
@@ -74,7 +74,7 @@ class VerifierSource:
 
     @boundary
     def __call__(self, _request: object = None) -> Verifier:
-        """Return the verifier of the current secret, whatever the request."""
+        """Return the verifier of the current secret, for any request."""
         age = self._now() - self._fetched_at
         # A clock that went back makes a secret count as old.
         if not 0 <= age < self._every and self._lock.acquire(blocking=False):

@@ -2,7 +2,7 @@
 
 Two forms exist (protocol, section 4). Port-managed: AES-256-GCM under the first 32
 bytes of the organisation's client secret. Client-side: a fresh AES-256 key, wrapped
-with RSA-OAEP for the holder of a private key. There is one error for whatever fails.
+with RSA-OAEP for the holder of a private key. There is one error for every failure.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ def decrypt_secret(value: str, client_secret: Secret, *, as_json: bool = False) 
             strict JSON. Nothing in the value says that it is JSON.
 
     Returns:
-        The plaintext, or what it holds with *as_json*.
+        The plaintext; with *as_json*, the JSON that it holds.
 
     Raises:
-        DecryptionError: The value, the secret, or the JSON is not right.
+        DecryptionError: The value, the secret, or the JSON is wrong.
         ConfigurationError: *client_secret* has the wrong type.
     """
     openers = _secret_openers([_read_bytes("client_secret", client_secret)])
@@ -131,8 +131,8 @@ def decrypt_client_side(
 ) -> Any:
     """Decrypt a value that was encrypted for your key before Port saw it.
 
-    Reading a PEM takes longer than decrypting with it; load the key once where many
-    values come.
+    Reading a PEM takes longer than decrypting with it: load the key once if you decrypt
+    many values.
 
     Args:
         value: The base64 text that came as the input.
@@ -142,10 +142,10 @@ def decrypt_client_side(
         as_json: As for `decrypt_secret`.
 
     Returns:
-        The plaintext, or what it holds with *as_json*.
+        The plaintext; with *as_json*, the JSON that it holds.
 
     Raises:
-        DecryptionError: The value, the key, its password, or the JSON is not right.
+        DecryptionError: The value, the key, its password, or the JSON is wrong.
         ConfigurationError: *private_key* or *password* has the wrong type.
     """
     opener = _client_side_opener(private_key, password)
@@ -191,7 +191,8 @@ def decrypt_properties(
 
     Port names them in ``action.encryptedProperties`` of trigger data, and in
     ``payload.censoredProperties`` of an envelope, whose entity may carry them. In any
-    other body, name them by path. Null stays; of a list, each element is decrypted.
+    other body, name them by path. Null stays null; every element of a list is
+    decrypted.
 
     Args:
         invocation: A delivery, a model, or a body that was parsed.
@@ -201,13 +202,13 @@ def decrypt_properties(
             one that is too short for a key is skipped.
         private_key: For values that were encrypted before Port saw them; tried last.
         password: The password of the private key's PEM, if it has one.
-        as_json: Those names, or paths, whose plaintext is JSON and is to be parsed.
-        plaintext: Those names, or paths, that are decrypted already, for example by
-            the agent's ``fieldsToDecryptPaths``. Their values stay as they came.
+        as_json: Names, or paths, whose plaintext is JSON that is to be parsed.
+        plaintext: Names, or paths, that are decrypted already, for example by the
+            agent's ``fieldsToDecryptPaths``. Their values stay as they are.
         verifier: Use its secrets instead of *client_secret*.
 
     Returns:
-        A copy: of all inputs, or with *paths* of the whole body.
+        A copy of all inputs, or with *paths* of the whole body.
 
     Raises:
         DecryptionError: A value that is named cannot be decrypted, a path leads
@@ -431,7 +432,7 @@ def _find_shape(invocation: object, body: Any) -> tuple[Steps, Steps] | None:
 
 
 def _get(body: Any, place: Steps) -> Any:
-    """Return what stands at *place*; None if nothing does."""
+    """Return the value at *place*; None if there is none."""
     for key in place:
         body = cast("dict[str, Any]", body).get(key) if isinstance(body, dict) else None
     return body
@@ -442,7 +443,7 @@ def _find_places(
 ) -> dict[object, tuple[Any, str | int]]:
     """Return the holder and the key of each value that *paths* lead to.
 
-    They stand under the identity of the place, so that two paths to it count once.
+    They are keyed by the identity of the place, so that two paths to it count once.
     """
     return {
         (id(holder), key): (holder, key)

@@ -12,9 +12,8 @@
 
     app.post("/port")(webhook(verifier)(handlers))
 
-The most specific handler that fits is called: one for an action before one for an
-operation, that before one for an event, that before one for a model, and the default
-last. Its result is the view's.
+The most specific handler that matches is called: by action first, then by operation,
+event and model, and the default last. Its result is the view's.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ _RESPONSES = {
 
 
 class Reporter(Protocol):
-    """What reports the end of a run to Port, such as a ``PortClient``."""
+    """A client that reports the end of a run to Port, such as a ``PortClient``."""
 
     def report(self, delivery: Delivery, /) -> AbstractContextManager[Any]:
         """Return a context manager that gives the run; an exception is its failure."""
@@ -93,7 +92,7 @@ class Reporter(Protocol):
 
 
 class AsyncReporter(Protocol):
-    """The same for an `AsyncDispatcher`, such as an ``AsyncPortClient``."""
+    """A `Reporter` for an `AsyncDispatcher`, such as an ``AsyncPortClient``."""
 
     def report(self, delivery: Delivery, /) -> AbstractAsyncContextManager[Any]:
         """Return an asynchronous context manager that gives the run."""
@@ -110,7 +109,7 @@ class Decorator(Protocol[T]):
 
 
 class _Key(NamedTuple):
-    """For which deliveries a handler is; None where it does not care."""
+    """The deliveries that a handler is for; None matches all."""
 
     action: str | None = None
     operation: str | None = None
@@ -181,10 +180,10 @@ class _Handlers(Generic[ReportT]):
         model: Any = None,
         inputs: Any = None,
     ) -> Any:
-        """Register a handler for the deliveries that fit all that is given.
+        """Register a handler for the deliveries that match all arguments.
 
-        The handler's first argument is the delivery, or what *model* or *inputs* make
-        of it. With ``report=`` it may take the run as its second.
+        The handler's first argument is the delivery, or the parsed *model* or *inputs*.
+        With ``report=`` it may take the run as its second.
 
         Args:
             action: The identifier of the action; see ``action_identifier``.
@@ -192,14 +191,15 @@ class _Handlers(Generic[ReportT]):
             event: A change: ``created``, ``updated``, ``deleted`` or ``expired``, of
                 any resource; or with the resource, as Port names the triggers of
                 automations: ``ENTITY_CREATED``, ``ANY_RUN_CHANGE`` and so on.
-            model: What to parse the payload into; see `Delivery.parse`. Alone it has
-                to be a message of this library, and chooses by its shape.
-            inputs: What to read the inputs as, whatever the shape of the payload.
+            model: The type to parse the payload into; see `Delivery.parse`. As the only
+                argument it must be a message of this library, and matches deliveries of
+                its shape.
+            inputs: The type to read the inputs as, for any shape of the payload.
 
         Raises:
-            ConfigurationError: There is a handler for the same already; nothing can be
-                read as *model* or *inputs*; *event* is no change; or, of the handler,
-                it is asynchronous or takes a run where there is none.
+            ConfigurationError: There is a handler for the same already; *model* or
+                *inputs* cannot be read; *event* is no change; or the handler is
+                asynchronous in a `Dispatcher`, or takes a run without ``report=``.
         """
         shape = None
         if action is None and operation is None and event is None:
@@ -223,7 +223,7 @@ class _Handlers(Generic[ReportT]):
     def default(
         self, handler: Any = None, *, model: Any = None, inputs: Any = None
     ) -> Any:
-        """Register the handler of every delivery that no other is for.
+        """Register the handler for deliveries that no other handler matches.
 
         Raises:
             ConfigurationError: As for `on`.
@@ -312,7 +312,7 @@ class _Handlers(Generic[ReportT]):
         return handler.call, [argument, run] if handler.takes_run else [argument]
 
     def _ignores(self, delivery: Delivery) -> bool:
-        """Tell whether no handler is for *delivery*, and that is no failure."""
+        """Tell whether *delivery* has no handler and is to be ignored."""
         if self._unknown == "fail":
             return False
         try:
@@ -326,13 +326,13 @@ class Dispatcher(_Handlers[Reporter]):
 
     Args:
         report: A client whose ``report(delivery)`` tells Port how the run ended. Each
-            handler runs inside it; inputs that do not fit, and an action without a
+            handler runs inside it. Inputs that do not fit, and an action without a
             handler, end the run as a failure.
-        unknown: What to do where no handler fits and there is no default: ``fail``
+        unknown: What to do if no handler matches and there is no default: ``fail``
             raises a `PayloadError` (422), ``ignore`` answers 200 and reports nothing.
 
     Raises:
-        ConfigurationError: An argument is none of these.
+        ConfigurationError: An argument is not valid.
     """
 
     @boundary
@@ -340,7 +340,7 @@ class Dispatcher(_Handlers[Reporter]):
         """Call the handler of the delivery among the arguments of a view.
 
         Raises:
-            PayloadError: No handler fits, or the payload does not fit its model.
+            PayloadError: No handler matches, or the payload does not fit its model.
             ConfigurationError: There is no delivery among the arguments.
         """
         delivery = _find_delivery(args, kwargs)
@@ -360,8 +360,8 @@ class Dispatcher(_Handlers[Reporter]):
 class AsyncDispatcher(_Handlers[AsyncReporter]):
     """A view that awaits one of many handlers.
 
-    A synchronous handler runs in a thread. For the arguments see `Dispatcher`; the
-    client of *report* has to be asynchronous.
+    A synchronous handler runs in a thread. The arguments are those of `Dispatcher`; the
+    client of *report* must be asynchronous.
     """
 
     _is_async = True
@@ -493,7 +493,7 @@ def _unknown(invocation: AnyInvocation) -> PayloadError:
 
 
 def _inputs_as(argument: Any, invocation: AnyInvocation, delivery: Delivery) -> Any:
-    """Read the inputs of *delivery* as *argument*; where none came, empty ones."""
+    """Read the inputs of *delivery* as *argument*; if there are none, empty ones."""
     found = None
     if not isinstance(invocation, CatalogEvent | ChangelogMessage):
         generic: Any = type(invocation)

@@ -17,8 +17,8 @@ from port_webhook.testing import lambda_event
 
 from .conftest import SECRET, recipes
 
-BODY = b'{"context":{"runId":"r_1"}}'
-ANSWER = {"run": "r_1"}
+BODY = b'{"context":{"runId":"r_1"},"inputs":{"cpu":2}}'
+ANSWER = {"run": "r_1", "cpu": 2}
 REFUSAL = {"error": "unauthorized"}
 
 # What each section is tested with, and what to install for it.
@@ -136,7 +136,7 @@ def test_django_ninja(secret):
         check=False,
     )
     assert done.stdout.splitlines() == [
-        "200 {'run': 'r_1'}",
+        "200 {'run': 'r_1', 'cpu': 2}",
         "401 {'error': 'unauthorized'}",
         "401 {'error': 'unauthorized'}",
     ], done.stderr
@@ -201,7 +201,7 @@ def test_azure_functions(require, load):
             assert response.headers["WWW-Authenticate"] == "PortWebhook"
         return response.status_code, response.get_body().decode()
 
-    check(send, answer="run r_1")
+    check(send, answer="run r_1, 2 CPUs")
 
 
 def test_google_cloud_functions(require, tmp_path, secret):

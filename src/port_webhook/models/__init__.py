@@ -1,8 +1,7 @@
-"""Typed models of what Port sends: frozen views of the JSON that came.
+"""Typed models of what Port sends: frozen views of the received JSON.
 
-Port documents what it sends by example. So every field is optional but those that
-every known example has, unknown fields and words are kept, and a field is checked when
-it is read.
+Port documents its messages by example. So only the fields that every known example has
+are required, unknown fields and words are kept, and a field is checked when it is read.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Base class and fields of the models: read-only views of a JSON object.
 
-Loading checks only that the required parts are there. Every field is checked when it
-is read, so that a detail that Port changes stops only the code that needs it. A model
-holds the object that came, so that an unknown field cannot get lost.
+Loading checks only that the required parts are there. Every field is checked when it is
+read, so that a detail that Port changes stops only the code that needs it. A model
+keeps the original object, so no unknown field is lost.
 
-Checks compare the exact class of a JSON value: it takes half the time of
-``isinstance``, and does not take true for a number.
+Checks compare the exact class of a JSON value. That takes half the time of
+``isinstance``, and true does not count as a number.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Places = tuple[tuple[str, ...], ...]
-    # Makes the attribute out of the model, a value other than null, and its path.
+    # Converts the model, a value other than null, and its path to the attribute.
     Reader = Callable[["Model", Any, str], Any]
 
 M = TypeVar("M", bound="Model")
@@ -44,14 +44,14 @@ MUST_BE: dict[type, str] = {
 
 
 class Field:
-    """Reads one key of a model's object; a read-only attribute of the model.
+    """A read-only attribute that reads one key of the model's object.
 
     Attributes:
         key: The name in the JSON; empty for a `Search`.
-        kind: The class of the JSON value, or the model of a part; None if any JSON
-            is right, or only *read* can tell.
-        read: Makes the attribute, once, or raises a PayloadError.
-        required: Whether null and nothing are wrong.
+        kind: The class of the JSON value, or the model of a part; None if any JSON is
+            accepted, or *read* checks it.
+        read: Converts the JSON value, once, or raises a PayloadError.
+        required: Whether null or a missing key is an error.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Field:
 
 
 class Search(Field):
-    """Looks in several places of the document; a field of no one key."""
+    """A field that looks in several places of the document."""
 
     def __init__(self, places: str, model: Any = None) -> None:
         super().__init__("", None)
@@ -101,7 +101,7 @@ class Search(Field):
         self.model = model
 
     def value_in(self, model: Model) -> Any:
-        """Return what stands in the first of the places that has something."""
+        """Return the first value that one of the places has."""
         if self.model is None:
             return find(model, self.places, str)[0]
         raw, path = find(model, self.places, dict)
@@ -117,20 +117,21 @@ class Search(Field):
 
 
 def text(key: str, *, required: bool = False, init: Literal[False] = False) -> Any:
-    """Declare a field of text."""
+    """Declare a text field."""
     return Field(key, str, required=required)
 
 
 def search(places: str, model: Any = None, *, init: Literal[False] = False) -> Any:
-    """Declare what stands in the first of *places*, paths with spaces between them.
+    """Declare the first value at one of *places*, paths separated by spaces.
 
-    It is a text, or an object of the *model*, which may be a function that chooses it.
+    The value is text, or an object of *model*, which may be a function that chooses
+    one.
     """
     return Search(places, model)
 
 
 def value(key: str, *kinds: type, init: Literal[False] = False) -> Any:
-    """Declare a field whose value is of one of *kinds*; without any, it may be all."""
+    """Declare a field of one of *kinds*; without any, every value is accepted."""
     if len(kinds) <= 1:
         return Field(key, kinds[0] if kinds else None)
     words = " or ".join(MUST_BE[kind].removeprefix("must be ") for kind in kinds)
@@ -159,7 +160,7 @@ def time(key: str, *, required: bool = False, init: Literal[False] = False) -> A
 
 
 def texts(key: str, *, or_one: bool = False, init: Literal[False] = False) -> Any:
-    """Declare a list of text, read as a tuple; *or_one* takes a text alone too."""
+    """Declare a list of text, read as a tuple; *or_one* accepts a single text, too."""
 
     def read(model: Model, value: Any, path: str) -> tuple[str, ...]:
         if or_one and value.__class__ is str:
@@ -182,7 +183,7 @@ def part(
     bare: bool = False,
     init: Literal[False] = False,
 ) -> Any:
-    """Declare a field that is a model; with *bare*, text may stand for it."""
+    """Declare a field that is a model; *bare* accepts text in its place, too."""
     problem = f"{MUST_BE[dict]} or text" if bare else MUST_BE[dict]
 
     def read(owner: Model, value: Any, path: str) -> Model:
@@ -196,13 +197,13 @@ def part(
 
 
 class ModelType(type):
-    """The class of the models.
+    """The metaclass of the models.
 
-    One with a type in brackets has ``_origin``, for pickle: both parts of its name.
+    A class with a type in brackets has ``_origin``, the class and the type, for pickle.
     """
 
     def __new__(cls, name: str, bases: Any, names: dict[str, Any], **more: Any) -> Any:
-        """Make a class without a ``__dict__`` of its instances."""
+        """Create a class whose instances have no ``__dict__``."""
         names.setdefault("__slots__", ())
         return super().__new__(cls, name, bases, names, **more)
 
@@ -221,11 +222,11 @@ pickle(cast("Any", ModelType), cast("Any", _reduce_class))
     field_specifiers=(text, value, search, time, texts, part),
 )
 class Model(metaclass=ModelType):
-    """The base of all models: frozen, slotted, and whole.
+    """The base of all models, which are frozen and keep the whole document.
 
-    Two models are equal if their types and what came are. `repr` shows identifiers
+    Two models are equal if their types and their JSON are. `repr` shows identifiers
     only, since properties may be secrets. Reading a field whose value is not of the
-    type that Port documents is a `PayloadError`, whose ``path`` names the field.
+    type that Port documents raises a `PayloadError`, whose ``path`` names the field.
     """
 
     __slots__ = ("_parts", "_path", "_raw", "_root")
@@ -267,11 +268,11 @@ class Model(metaclass=ModelType):
         """Build the model from a JSON object, such as one in a test of yours.
 
         Args:
-            data: The object, with Port's own names; any mappings, which are copied.
+            data: The object, with Port's own names: any mapping, which is copied.
 
         Raises:
             PayloadError: It is not JSON or not the model; ``path`` names the field.
-            ConfigurationError: Nothing can be loaded as the type of the inputs.
+            ConfigurationError: The type of the inputs cannot be loaded.
         """
         return cls._load(parse(_to_text(data)), "", None)
 
@@ -291,7 +292,7 @@ class Model(metaclass=ModelType):
 
     @boundary
     def validate(self) -> None:
-        """Check every field at once, those of the parts too.
+        """Check every field now, those of the parts too.
 
         Raises:
             PayloadError: A field is missing or has the wrong type; ``path`` names it.
@@ -304,7 +305,7 @@ class Model(metaclass=ModelType):
     @property
     @boundary
     def extra(self) -> dict[str, Any]:
-        """The fields that came and that this model does not know."""
+        """The fields of the document that this model does not define."""
         raw = raw_of(self)
         items = raw.items() if raw.__class__ is dict else ()
         return {key: value for key, value in items if key not in self._known}
@@ -312,7 +313,7 @@ class Model(metaclass=ModelType):
     @boundary
     @boundary
     def to_dict(self) -> dict[str, Any]:
-        """Return a copy of what came, whole: every key, every null, in order."""
+        """Return a copy of the whole document: every key and every null, in order."""
         return cast("dict[str, Any]", deepcopy(raw_of(self)))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -359,7 +360,7 @@ _set_path, _set_root = _slots["_path"].__set__, _slots["_root"].__set__
 
 
 def view(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
-    """Build *model* of *raw*, which stands at *path* of *root*, without a check."""
+    """Build *model* from *raw*, found at *path* in *root*, without a check."""
     made = object.__new__(model)
     _set_raw(made, raw)
     _set_parts(made, {})
@@ -370,7 +371,7 @@ def view(model: type[M], raw: Any, path: str = "", root: Any = None) -> M:
 
 @boundary
 def restore(model: type[M], raw: Any, path: str) -> M:
-    """Make the copy of a model, or what was pickled."""
+    """Rebuild a model that was copied or pickled."""
     return view(model, raw, path)
 
 
@@ -392,8 +393,8 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
     """Return the first value of *kind* at one of *places* in *model*, and its path.
 
     Raises:
-        PayloadError: There is none, and at one of the places is something that Port
-            never sends there. In a body of an author's own that is the author's.
+        PayloadError: There is none, and one of the places has a value that Port never
+            sends there. In a body of an author's own, such a value is ignored.
     """
     problem: tuple[str, str] | None = None
     for place in places:
@@ -405,7 +406,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
         if is_last and is_reference and kind is str and value.__class__ is dict:
             value = value.get("identifier")
         if is_last and value.__class__ is kind:
-            # Port sends {} for an entity that there is none of.
+            # Port sends {} if there is no entity.
             if value or (kind is dict and place[-1] != "entity"):
                 return value, ".".join(place)
         elif value is not None and not (is_reference and value.__class__ is str):
@@ -417,7 +418,7 @@ def find(model: Model, places: Places, kind: type) -> tuple[Any, str]:
 
 
 def join(path: str, key: str) -> str:
-    """Return the path of *key* in what stands at *path*."""
+    """Return the path of *key* below *path*."""
     return f"{path}.{key}" if path else key
 
 
@@ -442,7 +443,7 @@ def _to_text(data: object) -> bytes:
 
 
 def _to_dict(value: object) -> dict[Any, Any]:
-    """Turn what `json` cannot print into what it can."""
+    """Convert a value that `json` cannot print."""
     if isinstance(value, Mapping):
         return dict(cast("Any", value))
     raise TypeError

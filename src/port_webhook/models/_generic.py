@@ -1,7 +1,7 @@
 """Models whose inputs have a type of the user's: ``ActionInvocation[VmInputs]``.
 
-Brackets make a class of its own, once for each type, so that everything that is given
-the class knows the type. It is a subclass of the one before the brackets.
+Brackets create a subclass, once for each type, so that the type is known wherever the
+class is passed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _made: WeakValueDictionary[tuple[Any, Any], ModelType] = WeakValueDictionary()
 
 
 class InputsModel(Model, Generic[P]):
-    """A model that holds inputs, which ``P`` types."""
+    """A model that holds inputs of the type ``P``."""
 
     # The type of the inputs; while it is open, a type variable.
     _argument: ClassVar[Any] = _OPEN
@@ -59,7 +59,7 @@ class InputsModel(Model, Generic[P]):
 
     @classmethod
     def _make(cls, argument: Any, item: Any) -> ModelType:
-        """Make the subclass whose inputs are an *argument*; *item* is in brackets."""
+        """Create the subclass whose inputs are an *argument*; *item* is in brackets."""
         shown = argument.__name__ if isinstance(argument, type) else str(argument)
         names: dict[str, Any] = {
             "__module__": cls.__module__,
@@ -85,7 +85,7 @@ class InputsModel(Model, Generic[P]):
         return model
 
     def _typed(self, raw: dict[str, Any], path: str) -> P:
-        """Read the inputs *raw*, which stand at *path*, as the type in the brackets."""
+        """Read the inputs *raw*, found at *path*, as the type in the brackets."""
         parts = parts_of(self)
         if _INPUTS in parts:
             return cast("P", parts[_INPUTS])
@@ -100,7 +100,7 @@ def _free(argument: Any) -> tuple[Any, ...]:
 
 
 def _fill(argument: Any, given: dict[Any, Any]) -> Any:
-    """Put the types that are *given* in the place of type variables."""
+    """Replace the type variables by the *given* types."""
     if isinstance(argument, TypeVar):
         return given.get(argument, argument)
     free = _free(argument)

@@ -1,8 +1,8 @@
 """The parts that Port's messages share (protocol, section 3).
 
-Every field that Port does not always send is None when it is absent or null. Words
-such as ``origin`` and ``status`` are open: the known ones are listed, others come
-through as they are.
+Every field that Port does not always send is None when it is absent or null. Fields
+such as ``origin`` and ``status`` are open: known words are listed, others are passed on
+unchanged.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class User(Model, shown="id"):
 
 
 class Actor(Model, shown="org_id user_id"):
-    """Who caused something: a user, an API client, or Port itself.
+    """The cause of a run or a change: a user, an API client, or Port itself.
 
     Attributes:
-        org_id: The organisation; only what Port does by itself may come without.
+        org_id: The organisation; None only if Port itself is the cause.
         user_id: The user, or the API client (``…@clients``).
         by_port: True for Port itself, such as a timer that expired.
     """
@@ -56,18 +56,18 @@ class Actor(Model, shown="org_id user_id"):
 
     @boundary
     def validate(self) -> None:
-        """Check every field at once; only Port itself needs no organisation."""
+        """Check every field now; only Port itself needs no organisation."""
         super().validate()
         if self.org_id is None and not self.by_port:
             raise wrong(self, "orgId", "is missing")
 
 
 class Trigger(Model, shown="origin operation"):
-    """Who or what set something off, and when.
+    """The cause of a run or a change, and its time.
 
     Attributes:
         origin: ``UI``, ``API``, ``AUTOMATION`` and others.
-        at: When, an aware datetime.
+        at: The time, an aware datetime.
         operation: ``CREATE``, ``DAY-2`` or ``DELETE`` of a self-service action.
     """
 
@@ -78,7 +78,7 @@ class Trigger(Model, shown="origin operation"):
 
 
 class RunContext(Model, shown="blueprint entity run_id"):
-    """What a run is about.
+    """The run, and the entity and blueprint that it is about.
 
     Attributes:
         entity: The identifier of the entity; None for an action that creates one.
@@ -86,7 +86,7 @@ class RunContext(Model, shown="blueprint entity run_id"):
         run_id: The id to report back to: ``r_…``, ``run_…``, or ``wfnr_…`` for the
             run of a workflow's node.
         node_run_id: The same in an older form of a node's run.
-        node_config: What the author of a workflow's node configured.
+        node_config: The configuration of a workflow's node.
         blueprint_identifier: ``blueprint`` in old messages of a timer.
         entity_identifier: ``entity`` in old messages of a timer.
     """
@@ -102,15 +102,15 @@ class RunContext(Model, shown="blueprint entity run_id"):
 
 
 class WebhookInvocationMethod(Model, shown="type method"):
-    """How an action calls its backend, by a webhook or by any other method.
+    """The way in which an action calls its backend, be it a webhook or not.
 
     Attributes:
         type: ``WEBHOOK``, ``KAFKA``, ``GITLAB`` and others.
         agent: Whether Port's agent forwards the call, or a JQ expression for it.
         synchronized: Whether the HTTP answer ends the run, or a JQ expression for it.
         method: The HTTP method; None means ``POST``.
-        headers: What the author added: text to text, as far as is documented.
-        body: What the author templated, any JSON.
+        headers: The headers that the author added.
+        body: The author's template, any JSON.
     """
 
     type: str | None = text("type")
@@ -139,9 +139,9 @@ class ActionReference(Reference):
 
 
 class Resource(Model, shown="id identifier"):
-    """Something in the catalog, before or after a change.
+    """A resource of the catalog, before or after a change.
 
-    Used as it is for resource types that this library does not know.
+    It stands for every resource type that this library does not know.
     """
 
     id: str | None = text("id")
@@ -153,7 +153,7 @@ class Resource(Model, shown="id identifier"):
 
 
 class _Action(Reference, Resource):
-    """What the two long forms of an action share."""
+    """Base class of the two long forms of an action."""
 
     description: str | None = text("description")
     invocation_method: WebhookInvocationMethod | None = part(
@@ -175,7 +175,7 @@ class InvokedAction(_Action):
 
 
 class ActionTrigger(Model, shown="type operation"):
-    """What sets an action off, as its author configured it.
+    """The trigger of an action, as its author configured it.
 
     Attributes:
         type: ``self-service``, ``automation`` and others.
@@ -200,7 +200,7 @@ class ActionDefinition(_Action):
 
 
 class EventContext(Model, shown="blueprint_identifier entity_identifier"):
-    """What an event is about.
+    """The entity, blueprint or action that an event is about.
 
     Attributes:
         affected_entities: The changes that the run made, any JSON.
@@ -234,13 +234,13 @@ class Run(Resource, shown="id status"):
     Attributes:
         status: ``IN_PROGRESS``, ``SUCCESS``, ``FAILURE``, ``WAITING_FOR_APPROVAL``,
             ``DECLINED`` and others.
-        action: What runs; older messages name it only.
+        action: The action; older messages only name it.
         source: ``UI``, ``API`` and others, or an object.
         link: Addresses of logs.
-        raw_properties: The inputs as they were typed in.
-        impersonated_by: Who ran it in the name of somebody else, any JSON.
-        payload: The call that the run made, filled in.
-        response: What the backend answered, any JSON.
+        raw_properties: The inputs as the user typed them.
+        impersonated_by: The user who ran it in another user's name, any JSON.
+        payload: The request that the run sent, with its templates filled in.
+        response: The response of the backend, any JSON.
     """
 
     status: str | None = text("status")
@@ -265,7 +265,7 @@ class PortContext(Model, shown="run_id blueprint"):
     """The object ``port_context``, which most authors put into a body of their own.
 
     Attributes:
-        entity: The entity; one that came as text has an identifier alone.
+        entity: The entity; if it is text, it has only an identifier.
     """
 
     _run_id: str | None = text("runId")
@@ -293,7 +293,7 @@ class ActionPayload(InputsModel[P]):
 
     Attributes:
         entity: The entity that the action is about; None for one that creates it.
-        censored_properties: Which of the inputs are encrypted.
+        censored_properties: The names of the encrypted inputs.
     """
 
     entity: Entity | None = part("entity", Entity)

@@ -1,9 +1,9 @@
 """Read JSON as a model: ours, or one of pydantic's or msgspec's.
 
 The other libraries get the bytes once they passed our strict check of the JSON. They
-are imported when a model needs them. Their errors quote values, so that only the path
-and the kind of an error survive. Other exceptions of the user's own code, such as a
-bug in a validator, pass.
+are imported when a model needs them. Their errors quote values, so only the path and
+the kind of an error are kept. Other exceptions of the user's code, such as a bug in a
+validator, are not caught.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def load(model: TypeForm[T], data: bytes, *, validate: bool = False) -> T:
             dataclass, for which pydantic is needed; a msgspec struct; or a list or a
             union of those of one library.
         data: Strict JSON.
-        validate: Check every field of this library's models now, in place of each
-            when it is read. Other libraries always check all.
+        validate: Check every field of this library's models now, not when it is read.
+            Other libraries always check all.
 
     Raises:
         PayloadError: *data* is not strict JSON, or not the model; ``path`` names the
             field.
-        ConfigurationError: Nothing can be loaded as *model*.
+        ConfigurationError: *model* is none of these, or its library is missing.
     """
     raw = parse(data)
     value: Any = _read(model, raw, "", raw, data)
@@ -72,10 +72,10 @@ def load(model: TypeForm[T], data: bytes, *, validate: bool = False) -> T:
 
 @boundary
 def check_model(model: TypeForm[Any]) -> None:
-    """Check that something can be loaded as *model*, before there is anything to load.
+    """Check at set-up that payloads can be loaded as *model*.
 
     Raises:
-        ConfigurationError: Nothing can.
+        ConfigurationError: They cannot.
     """
     if _find_library(model) != _OURS:
         return
@@ -88,10 +88,10 @@ def check_model(model: TypeForm[Any]) -> None:
 
 
 def check_inputs(argument: Any) -> bool:
-    """Tell whether inputs are read as *argument*, which may only type them.
+    """Tell whether inputs are read as *argument*, or only annotated with it.
 
     Raises:
-        ConfigurationError: Nothing can be read as it.
+        ConfigurationError: Inputs cannot be read as it.
     """
     if _library(argument) is None:
         return False
@@ -103,7 +103,7 @@ def check_inputs(argument: Any) -> bool:
 
 
 def read_inputs(argument: Any, raw: dict[str, Any], path: str, root: Any) -> Any:
-    """Read the inputs *raw*, which stand at *path* of *root*, as *argument*."""
+    """Read the inputs *raw*, found at *path* in *root*, as *argument*."""
     if not check_inputs(argument):
         return raw
     value = _read(argument, raw, path, root, None)
@@ -114,7 +114,7 @@ def read_inputs(argument: Any, raw: dict[str, Any], path: str, root: Any) -> Any
 
 
 def _read(model: Any, raw: Any, path: str, root: Any, data: bytes | None) -> Any:
-    """Read *raw*, which stands at *path* of *root*; *data* is its text, if at hand."""
+    """Read *raw*, found at *path* in *root*; *data* is its text, if at hand."""
     if isinstance(model, ModelType):
         _check_shape(model, raw, path)
         return load_model(cast("type[Model]", model), raw, path, root)
@@ -151,7 +151,7 @@ def _names(model: type) -> set[str]:
 
 
 def _check_shape(model: type, raw: Any, path: str) -> None:
-    """Check that *raw*, if it is one of Port's messages, is no other than *model*."""
+    """Refuse *raw* if it is another of Port's messages than *model*."""
     shape = shape_of(raw)
     if shape in (model.__name__, CUSTOM):
         return
@@ -317,7 +317,7 @@ def _read_with_msgspec(model: Any, _: Any, data: bytes, path: str) -> Any:
 
 
 def _msgspec_error(message: str, path: str) -> PayloadError:
-    """Take the path out of *message*, which says it nowhere else."""
+    """Extract the path from *message*, the only place that has it."""
     place = _MSGSPEC_PLACE.search(message)
     for step in cast("list[str]", _MSGSPEC_STEP.findall(place[1]) if place else []):
         path = join(path, _printable("?" if step == "..." else step))

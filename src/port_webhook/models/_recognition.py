@@ -1,4 +1,4 @@
-"""How to tell the messages apart by their structure (protocol, section 3)."""
+"""Recognise messages by their structure (protocol, section 3)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TRIGGER_DATA = frozenset(("inputs", "trigger", "event", "action", "run"))
 def shape_of(raw: Any) -> str:
     """Name the message that *raw* is by its structure.
 
-    An author may template a body that has Port's names for something else. All the
-    names of a message count only if it has an object where Port always has one; fewer
-    names only if it has more of those objects.
+    An author may use Port's names for something else in a template. So all names of a
+    message count only if there is an object where Port always has one, and fewer names
+    only if there are more of these objects.
     """
     if not isinstance(raw, dict):
         return CUSTOM

@@ -65,8 +65,8 @@ _RESOURCES: dict[str, type[Resource]] = {"entity": Entity, "run": Run}
 class Invocation(Protocol):
     """The accessors of every message, whatever its shape; for annotations.
 
-    Each is None where the document has nothing to say. Where it has something of
-    another type than Port documents, reading it raises a `PayloadError`.
+    Each is None if the document has no such value. Reading a value of another type than
+    Port documents raises a `PayloadError`.
     """
 
     @property
@@ -91,7 +91,7 @@ class Invocation(Protocol):
 
     @property
     def entity(self) -> Entity | None:
-        """The entity, if the whole of it came."""
+        """The entity, if the document holds all of it."""
 
     @property
     def inputs(self) -> Any:
@@ -135,9 +135,9 @@ def _entity_of(document: dict[str, Any]) -> type[Entity] | None:
 class Message(InputsModel[P]):
     """Base class of the messages, which share the accessors; see `Invocation`.
 
-    The accessors look at the document, not at fields, so that they work on a body
-    that an author templated, too. Each looks in several places, in order. In an old
-    document the whole envelope stands in ``payload``.
+    The accessors look at the document, not at fields, so that they also work on an
+    author's own body. Each looks in several places, in order. In an old document the
+    whole envelope is in ``payload``.
     """
 
     _derived = ("inputs",)
@@ -230,7 +230,7 @@ class ActionInvocation(Message[P], shown="action run_id"):
 
 
 class _Change(Message[dict[str, Any]], shown="resource_type action"):
-    """What the two messages about a change share; they have no inputs."""
+    """Base class of the two messages about a change, which have no inputs."""
 
     action: str | None = text("action")
     resource_type: str | None = text("resourceType")
@@ -245,10 +245,11 @@ class _Change(Message[dict[str, Any]], shown="resource_type action"):
     @property
     @boundary
     def change(self) -> Change | None:
-        """What happened: ``created``, ``updated``, ``deleted`` or ``expired``.
+        """The kind of change: ``created``, ``updated``, ``deleted`` or ``expired``.
 
-        ``action`` says so. In the change log of a run it is the identifier of the
-        action, and the two sides say so, if both came. None if nothing does.
+        It is read from ``action``. In the change log of a run, ``action`` is the
+        identifier of the action; the change is then read from the two sides, if both
+        are there. None if neither tells.
         """
         known = _CHANGES.get(self.action or "")
         if known is not None or self.resource_type != "run":
@@ -266,7 +267,7 @@ class CatalogEvent(_Change):
         id: The id of the event, if it is about a run.
         action: ``CREATE``, ``UPDATE``, ``DELETE`` and others; see ``change``.
         resource_type: ``entity``, ``run`` and others.
-        diff: Both sides as they came; see ``before`` and ``after``.
+        diff: Both sides as received; see ``before`` and ``after``.
     """
 
     id: str | None = text("id")
@@ -275,7 +276,7 @@ class CatalogEvent(_Change):
     @property
     @boundary
     def change(self) -> Change | None:
-        """What happened; only the event of a timer names a property: ``expired``."""
+        """The kind of change; ``expired`` if the event names a property (a timer)."""
         context = self.context
         if context is not None and context.property_identifier is not None:
             return "expired"
@@ -289,7 +290,7 @@ class ChangelogMessage(_Change):
         action: As in a `CatalogEvent`, or ``TIMER_EXPIRED``, or the identifier of
             the action of a run; see ``change``.
         status: ``TRIGGERED``, ``SUCCESS``, ``FAILURE`` and others.
-        diff: Both sides as they came; a timer that expired has none.
+        diff: Both sides as received; a timer that expired has none.
         changelog_destination: Where the agent sends the message.
     """
 
@@ -307,7 +308,7 @@ class TriggerData(Message[P], shown="run_id"):
     an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
 
     Attributes:
-        event: What set an automation off; None for a self-service action.
+        event: The event that triggered an automation; None for a self-service action.
     """
 
     _own_inputs: dict[str, Any] | None = value("inputs", dict)
@@ -321,8 +322,8 @@ class TriggerData(Message[P], shown="run_id"):
 class CustomPayload(Message[P]):
     """A body of any other shape, such as one templated by the action's author.
 
-    ``from_dict`` takes any JSON value. The accessors look where most authors put
-    things; a value of another type is the author's own, and counts as none.
+    ``from_dict`` takes any JSON value. The accessors look where most authors put these
+    values; one of another type counts as absent.
     """
 
     _is_authored = True
@@ -339,19 +340,19 @@ class CustomPayload(Message[P]):
     @property
     @boundary
     def body(self) -> Any:
-        """What came: an object, a list, text, a number, true, false or None."""
+        """The payload: an object, a list, text, a number, true, false or None."""
         return raw_of(self)
 
     @boundary
     def to_dict(self) -> Any:
-        """Return a copy of what came, which need not be an object."""
+        """Return a copy of the payload, which need not be an object."""
         return deepcopy(raw_of(self))
 
 
 class WorkflowNodeRun(CustomPayload[P], shown="run_id"):
-    """The run of a workflow's node, where it has less than an envelope.
+    """The run of a workflow's node, unless it is a whole envelope.
 
-    It is a `CustomPayload`, too: match it first.
+    It is a subclass of `CustomPayload`: match it first.
 
     Attributes:
         context: Its ``run_id`` starts with ``wfnr_``.

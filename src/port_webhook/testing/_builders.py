@@ -1,13 +1,13 @@
 """Realistic invocations of every shape, in Port's own names (protocol, section 3).
 
-Each function returns a new dict that `Delivery.invocation` recognises. Keywords take
-Port's names and change it: an object is merged into the one that is there, anything
-else takes its place. ``inputs`` and ``properties`` are yours, not Port's, so that they
-take the place of what is there, too.
+Each function returns a new dict that `Delivery.invocation` recognises. Keywords are
+Port's names and change it: an object is merged into the one that is there, any other
+value replaces it. ``inputs`` and ``properties`` are always replaced, since they are
+yours.
 
     action_invocation(context={"runId": "r_7"}, properties={"replicas": 2})
 
-Nothing is checked: an invocation that Port would not send is what some tests need.
+Nothing is checked, since some tests need an invocation that Port would not send.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def automation_trigger_data(
     """Build the `TriggerData` of an automation, with the event that set it off.
 
     Args:
-        event: The event, as `entity_event` or `run_event` builds it; that of an
-            entity that was updated if None.
+        event: The event, as `entity_event` or `run_event` builds it. None: an entity
+            was updated.
         run_id: The id of the automation's run, ``run.id``.
         changes: Anything else, by Port's names.
     """
@@ -291,7 +291,7 @@ def workflow_node_run(*, run_id: str = _NODE_RUN_ID, **changes: Any) -> dict[str
 
 @boundary
 def custom_payload(*, run_id: str = _RUN_ID, **changes: Any) -> dict[str, Any]:
-    """Build a body that an author templated, a `CustomPayload`.
+    """Build a body of an author's own, a `CustomPayload`.
 
     Args:
         run_id: The id of the run, ``port_context.runId``.

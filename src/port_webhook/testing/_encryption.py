@@ -59,8 +59,8 @@ def encrypt_client_side(
 
     Args:
         plaintext: Text, or an object or a list, which is encrypted as its JSON.
-        key: The RSA public key, PEM text or bytes; or a key object, of which a
-            private one stands for its public half.
+        key: The RSA public key: PEM text or bytes, or a key object. Of a private key
+            object the public half is used.
 
     Returns:
         Base64 of a random IV, the wrapped key, the ciphertext and the tag.

@@ -65,12 +65,12 @@ def lambda_event(
 
     Args:
         body: The body, as `sign_request` or `sign_as_agent` made it.
-        headers: The headers, a mapping or pairs, of which names may repeat. A few
-            that are always there are added.
+        headers: The headers, a mapping or pairs; names may repeat. A few that AWS
+            always sends are added.
         shape: Who calls the function: API Gateway (``rest_api``, ``http_api``), a
             ``function_url``, or a load balancer in its single-value or multi-value
             mode (``alb``, ``alb_multi_value``).
-        base64: Whether the body is base64; only if it is not UTF-8 if None.
+        base64: Whether the body is base64. None: only if it is not UTF-8.
         method: The HTTP method.
         path: The path of the request.
 
@@ -105,8 +105,8 @@ def kafka_event(
         messages: As `sign_kafka_message` made them.
         source: The cluster: Amazon ``msk``, or ``self_managed``.
         topic: The topic of the records.
-        timestamp: The records' own time, in seconds since the epoch, which is what
-            `verify_kafka_event` takes for the time they were received; now if None.
+        timestamp: The records' own time, in seconds since the epoch; now if None.
+            `verify_kafka_event` takes it as the time at which they were received.
 
     Raises:
         ConfigurationError: *source* or *timestamp* is none of these.
@@ -241,7 +241,7 @@ def _write_2_0(request: _Http, route: str, host: str) -> dict[str, Any]:
 
 
 def _write_alb(request: _Http) -> dict[str, Any]:
-    # The last value of a header that came twice is all that this mode shows.
+    # This mode shows only the last value of a header that came twice.
     grouped = _group(request.pairs, lower=True)
     return {
         **_write_balancer(request),

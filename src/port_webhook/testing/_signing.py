@@ -86,7 +86,7 @@ class FixedClock:
         self.now += seconds
 
     def reset(self) -> None:
-        """Go back to the time that the clock started with."""
+        """Set the clock to the time that it started with."""
         self.now = self._start
 
 
@@ -96,7 +96,7 @@ class Signer:
     Args:
         secret: The client secret that the receiver verifies with.
         clock: Returns the time in seconds since the epoch. None is the real time,
-            looked up at each call, so that tools that freeze time are seen.
+            looked up at each call, so that tools that freeze time work.
 
     Raises:
         ConfigurationError: *secret* or *clock* is not valid.
@@ -216,22 +216,22 @@ def sign_kafka_message(
 ) -> bytes:
     """Sign a message of the topic ``<organisation>.runs``.
 
-    A call of GitLab is signed by another rule. It is one by its
+    A GitLab invocation is signed by another rule. It is recognised by
     ``payload.action.invocationMethod.type``.
 
     Args:
-        document: An object, or its JSON text. Its ``headers`` stay, but for a
-            signature and a timestamp.
+        document: An object, or its JSON text. Its ``headers`` stay, except a signature
+            and a timestamp.
         secret: As for `sign_request`.
         timestamp: As for `sign_request`.
-        gitlab: Make it a call of GitLab.
+        gitlab: Make it a GitLab invocation.
 
     Returns:
         The value of the message.
 
     Raises:
-        ConfigurationError: As for `sign_request`, or *document* is no object, or its
-            ``headers`` are none.
+        ConfigurationError: As for `sign_request`, or *document* or its ``headers`` is
+            not an object.
         UnreadableBodyError: As for `sign_request`.
     """
     message = _copy(document)
@@ -254,7 +254,7 @@ def sign_kafka_message(
 
 
 def _open(value: Any, *path: str, create: bool) -> Any:
-    """Return the object at *path*, made if it is missing; None if there is none."""
+    """Return the object at *path*, created if missing; None if it is no object."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -270,7 +270,7 @@ def _request(body: bytes, signed: dict[str, str]) -> SignedRequest:
 
 
 def _write(document: object) -> bytes:
-    """Return the body that *document* is, or is written as."""
+    """Return *document* as a body, written as JSON unless it is text or bytes."""
     if isinstance(document, str | bytes | bytearray | memoryview):
         return read_body(cast("object", document), sys.maxsize)
     try:

@@ -48,7 +48,7 @@ class _Signing:
         headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Sign the request that every other method of the client ends in."""
+        """Sign the request; every other method of the client calls this one."""
         body = force_bytes(data, settings.DEFAULT_CHARSET)
         sent = dict(headers or {})
         # Django spells the names of other headers as WSGI does, or as ASGI does.

@@ -53,7 +53,7 @@ class SigningClient(TestClient):
     # Not a class of Auth: Starlette's client is httpx2's or, of old, that of httpx.
     @boundary
     def send(self, request: Request, **kwargs: Any) -> Response:
-        """Sign the request that every other method of the client ends in."""
+        """Sign the request; every other method of the client calls this one."""
         if SIGNATURE_HEADER not in request.headers:
             request.headers.update(self._signer.headers(request.read()))
         return super().send(request, **kwargs)

@@ -20,7 +20,7 @@ __all__ = ["SigningAuth"]
 
 
 class SigningAuth(httpx2.Auth):
-    """Signs as Port does, for `httpx2.Client` and `httpx2.AsyncClient`.
+    """An `httpx2.Auth` that signs as Port does, for `httpx2.Client` and `AsyncClient`.
 
     A request that has a signature already is sent as it is.
 

@@ -12,8 +12,8 @@ The clock stands still in each test that uses ``port_webhook_clock`` or
 ``port_webhook_verifier``, itself or through other fixtures. In every other test the
 signer takes the real time, as `Verifier.from_env` does.
 
-There is no entry point on purpose: pytest would load this package in every run, and
-before pytest-cov could see it.
+There is no entry point on purpose: pytest would load this package in every run, before
+pytest-cov could measure it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def port_webhook_secret() -> str:
     """The client secret of the environment, or one that is made up.
 
-    The made-up one is long enough for secret inputs, and is put into the environment
-    where there is none.
+    The made-up one is long enough for secret inputs. It is put into the environment if
+    there is none.
     """
     secret, path = os.environ.get(_ENV), os.environ.get(_ENV_FILE)
     if secret or not path:
@@ -85,7 +85,7 @@ def port_webhook_verifier(
 
 @pytest.fixture(scope="session")
 def port_webhook_sign(_port_webhook_shared: _Shared) -> Signer:
-    """A `Signer` with the secret of the test, and with its clock if that stands."""
+    """A `Signer` with the secret of the test, and its clock if that stands still."""
     return _port_webhook_shared.signer
 
 
@@ -125,7 +125,7 @@ def _port_webhook_shared(request: pytest.FixtureRequest) -> _Shared:
 
 @pytest.fixture(scope="session")
 def _port_webhook_clock_stands(_port_webhook_shared: _Shared) -> None:
-    """Tell by its name that a test depends on the clock."""
+    """Mark, by this name, a test that depends on the clock."""
     _port_webhook_shared.stands = True
 
 

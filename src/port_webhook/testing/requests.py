@@ -22,7 +22,7 @@ __all__ = ["SigningAuth"]
 
 
 class SigningAuth(AuthBase):
-    """Signs as Port does, for `requests.Session` and the functions of requests.
+    """An ``AuthBase`` that signs as Port does, for sessions and functions of requests.
 
     A request that has a signature already is sent as it is. A body that is a file or
     an iterable is read into memory.
