@@ -30,10 +30,10 @@ def codes(cls=exceptions.DeliveryError):
         yield from codes(each)
 
 
-def test_the_operations_page_lists_every_event_of_the_log():
+def test_the_reference_lists_every_event_of_the_log():
     found = set(events())
     assert {"verified", "rejected", "hook_failed"} < found
-    rows = re.findall(r"(?m)^\| `(\w+)` \| `[A-Z]", page("operations.md"))
+    rows = re.findall(r"(?m)^\| `(\w+)` \| `[A-Z]", page("log-records.md"))
     assert found == set(rows)
 
 
@@ -41,7 +41,7 @@ def test_the_pages_name_every_code_of_an_error():
     # A timestamp's own code says on which side of the window it lies.
     wanted = {*codes(), "duplicate_header"} - {"timestamp_error"}
     wanted |= {"timestamp_too_old", "timestamp_in_future"}
-    for name in ("verification.md", "operations.md"):
+    for name in ("verification.md", "log-records.md"):
         assert wanted <= set(re.findall(r"`(\w+)`", page(name)))
 
 
