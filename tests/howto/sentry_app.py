@@ -27,8 +27,8 @@ class Kept(Transport):
         events.extend(item.payload.json for item in envelope.items)
 
 
-real_init = sentry_sdk.init
-sentry_sdk.init = partial(real_init, transport=Kept, traces_sample_rate=1.0)
+init = partial(sentry_sdk.init, transport=Kept, traces_sample_rate=1.0)
+setattr(sentry_sdk, "init", init)  # noqa: B010  # to mypy it is a class
 verifier = Verifier(SECRET)
 body = json.dumps(action_invocation(properties={"size": INPUT})).encode()
 headers = {"content-type": "application/json", **sign(body, SECRET)}
@@ -61,8 +61,12 @@ def run_django():
 
     from port_webhook.adapters.django import webhook
 
+    @webhook(verifier)
+    def view(request, delivery):
+        fail(delivery)
+
     class Urls:
-        urlpatterns = [path("port", webhook(verifier)(lambda _, found: fail(found)))]
+        urlpatterns = [path("port", view)]
 
     if not settings.configured:
         settings.configure(ROOT_URLCONF=Urls, SECRET_KEY="x", ALLOWED_HOSTS=["*"])
@@ -119,7 +123,7 @@ def look():
         sys.argv[1], run_aiohttp
     )()
     # One record at WARNING, then one at ERROR, since the hook raises.
-    library = Verifier(SECRET, on_verified=lambda _: 1 / 0)
+    library = Verifier(SECRET, on_verified=lambda _: fail(None))
     with suppress(DeliveryError):
         library.verify(body, {})
     library.verify(body, headers)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from typing import Any
 
 from flask import Flask
 from opentelemetry import metrics, trace
@@ -45,7 +46,9 @@ client.post("/port", data=body)
 
 data = reader.get_metrics_data()
 assert data is not None
-points = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+points: list[Any] = [
+    *data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+]
 found = spans.get_finished_spans()
 result = {
     "spans": [dict(each.attributes or {}) for each in found],

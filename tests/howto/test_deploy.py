@@ -139,7 +139,7 @@ def test_the_container_is_built_and_serves(tmp_path):
 
 def test_the_function_reads_its_secret_from_secrets_manager(monkeypatch):
     moto = pytest.importorskip("moto", exc_type=ImportError)
-    import boto3
+    import boto3  # type: ignore[import-untyped]  # it has no types
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -179,7 +179,7 @@ def test_the_terraform_file_parses():
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="needs terraform")
 def test_terraform_would_not_format_it_anew():
-    command = ["terraform", "fmt", "-check", "-diff", DEPLOY / "main.tf"]
+    command = ["terraform", "fmt", "-check", "-diff", str(DEPLOY / "main.tf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 

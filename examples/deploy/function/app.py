@@ -2,8 +2,8 @@
 
 import os
 
-import boto3
-from botocore.config import Config
+import boto3  # type: ignore[import-untyped]  # it has no types
+from botocore.config import Config  # type: ignore[import-untyped]  # as boto3
 
 from port_webhook import Delivery, VerifierSource
 from port_webhook.adapters.aws_lambda import webhook
@@ -17,7 +17,7 @@ client = boto3.client(
 def read_secret() -> str:
     """Return the current secret of the organisation."""
     found = client.get_secret_value(SecretId=os.environ["PORT_SECRET_ID"])
-    return found["SecretString"]
+    return str(found["SecretString"])
 
 
 source = VerifierSource(read_secret, every=300)
