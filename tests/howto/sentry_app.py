@@ -10,6 +10,7 @@ import json
 import sys
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 
 import sentry_sdk
 from sentry_sdk.transport import Transport
@@ -27,7 +28,23 @@ class Kept(Transport):
         events.extend(item.payload.json for item in envelope.items)
 
 
-init = partial(sentry_sdk.init, transport=Kept, traces_sample_rate=1.0)
+# Only what the framework needs of all that Sentry finds by itself, which takes long.
+names = {
+    "fastapi": ["starlette.Starlette", "fastapi.FastApi"],
+    "aiohttp": ["aiohttp.AioHttp"],
+}
+integrations = []
+for name in names.get(sys.argv[1], [f"{sys.argv[1]}.{sys.argv[1].title()}"]):
+    module, _, start = name.partition(".")
+    found = import_module(f"sentry_sdk.integrations.{module}")
+    integrations.append(getattr(found, f"{start}Integration")())
+init = partial(
+    sentry_sdk.init,
+    transport=Kept,
+    traces_sample_rate=1.0,
+    auto_enabling_integrations=False,
+    integrations=integrations,
+)
 setattr(sentry_sdk, "init", init)  # noqa: B010  # to mypy it is a class
 verifier = Verifier(SECRET)
 body = json.dumps(action_invocation(properties={"size": INPUT})).encode()
