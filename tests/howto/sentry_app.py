@@ -1,4 +1,4 @@
-"""Run as a script: what Sentry records when a handler raises.
+"""A script that raises in a handler, and prints which parts of it Sentry records.
 
 The argument names the framework. Sentry is set up with its defaults first, then by the
 code on stdin, both times with a transport that keeps the events. Each time a line of

@@ -1,4 +1,4 @@
-"""Run as a script: spans and counts of the code on stdin, which makes ``verifier``."""
+"""A script that prints the spans and counts of the ``verifier`` that stdin defines."""
 
 import json
 import os

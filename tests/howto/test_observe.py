@@ -1,4 +1,4 @@
-"""What docs/observe.md says of Sentry and of OpenTelemetry, with the real packages."""
+"""Check docs/observe.md with the real packages of Sentry and OpenTelemetry."""
 
 import json
 import subprocess
