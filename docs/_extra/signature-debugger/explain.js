@@ -40,11 +40,14 @@ const utf8Encoder = new TextEncoder();
 /** Text as UTF-8; a lone surrogate as the six characters of its escape. */
 const encode = (text) => {
   if (isAscii(text)) return text;
-  const whole = text.replace(loneSurrogate, (each) => `\\u${hex(each.charCodeAt(0), 4)}`);
+  const whole = hasLoneSurrogate(text)
+    ? text.replace(loneSurrogate, (each) => `\\u${hex(each.charCodeAt(0), 4)}`)
+    : text;
   return fromBytes(utf8Encoder.encode(whole));
 };
 
-const hasLoneSurrogate = (text) => text.search(loneSurrogate) >= 0;
+const hasLoneSurrogate = (text) =>
+  (typeof text.isWellFormed === "function" ? !text.isWellFormed() : text.search(loneSurrogate) >= 0);
 
 /** UTF-8 as text; null for what is not UTF-8. A byte order mark stays. */
 const decode = (binary) => {
@@ -56,11 +59,19 @@ const decode = (binary) => {
   }
 };
 
+const trimSets = new Map();
+
 const trimOf = (text, set) => {
+  let has = trimSets.get(set);
+  if (has === undefined) {
+    has = new Uint8Array(65536);
+    for (let at = 0; at < set.length; at += 1) has[set.charCodeAt(at)] = 1;
+    trimSets.set(set, has);
+  }
   let start = 0;
   let end = text.length;
-  while (start < end && set.includes(text[start])) start += 1;
-  while (end > start && set.includes(text[end - 1])) end -= 1;
+  while (start < end && has[text.charCodeAt(start)]) start += 1;
+  while (end > start && has[text.charCodeAt(end - 1)]) end -= 1;
   return text.slice(start, end);
 };
 
@@ -99,6 +110,15 @@ const fromBase64 = (text) => {
   } catch {
     return null;
   }
+};
+
+/** Put one byte in the place of another; replaceAll takes seconds where there are millions. */
+const swapByte = (binary, old, put) => {
+  if (!binary.includes(old)) return binary;
+  const bytes = toBytes(binary);
+  const [from, to] = [old.charCodeAt(0), put.charCodeAt(0)];
+  for (let at = 0; at < bytes.length; at += 1) if (bytes[at] === from) bytes[at] = to;
+  return fromBytes(bytes);
 };
 
 const percentDecode = (binary) =>
@@ -580,9 +600,19 @@ function* permutations(items) {
   }
 }
 
+/** One of each list, in every combination; the last changes first. */
 function* product(lists) {
-  if (lists.length === 0) yield [];
-  else for (const first of lists[0]) for (const rest of product(lists.slice(1))) yield [first, ...rest];
+  const at = lists.map(() => 0);
+  for (;;) {
+    yield lists.map((list, index) => list[at[index]]);
+    let index = lists.length - 1;
+    while (index >= 0 && at[index] === lists[index].length - 1) {
+      at[index] = 0;
+      index -= 1;
+    }
+    if (index < 0) return;
+    at[index] += 1;
+  }
 }
 
 /** Compact prints with the keys in every order, if there are not too many. */
@@ -856,8 +886,15 @@ const skipGzipHeader = (data) => {
   return Math.min(at, data.length);
 };
 
+let inflated = ["", null];
+
 /** What is compressed in a body, and whether it is all there; null if nothing is. */
 const gunzip = (body) => {
+  if (inflated[0] !== body) inflated = [body, inflateBody(body)];
+  return inflated[1];
+};
+
+const inflateBody = (body) => {
   if (body === "" || "{[ ".includes(body[0])) return null;
   const data = toBytes(body);
   for (const kind of ["gzip", "zlib", "raw"]) {
@@ -965,7 +1002,8 @@ const UPPER_HALVES = {
   "cp850":
     "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u00ad±‗¾¶§÷¸°¨·¹³²■\u00a0",
 };
-// What Python's decoders read otherwise than browsers do.
+// What Python's decoders read otherwise than browsers do. Left out: twenty characters of
+// gb18030, and the syllables that Python writes as eight bytes of euc-kr.
 const WAVES = "\u301c\uff5e\u2016\u2225\u2212\uff0d\u00a2\uffe0\u00a3\uffe1\u00ac\uffe2";
 const BIG5 = "\u2022\u2027\uff64\ufe51\u203e\u00af\u223c\uff5e\u2641\u2295\u2609\u2299\uff0f\u2215"
   + "\uff3c\ufe68\u00a5\uffe5\u00a2\uffe0\u00a3\uffe1";
@@ -981,7 +1019,7 @@ const MULTIPLE = {
     swaps: WAVES,
   },
   "euc-jp": {
-    has: (a, b) => (b === undefined ? a < 0x80 : a === 0x8f || a === 0x8e || (a < 0xf5 && a !== 0xad)),
+    has: (a, b) => (b === undefined ? a < 0x80 : b > 0xa0 && (a === 0x8e || (a > 0xa0 && a < 0xf5 && a !== 0xad))),
     swaps: WAVES,
   },
   "euc-kr": { has: (a, b) => (b === undefined ? a < 0x80 : a > 0xa0 && b > 0xa0), swaps: "" },
@@ -997,110 +1035,143 @@ const MULTIPLE = {
 
 const tables = new Map();
 
-/** Characters by their bytes, and bytes by their characters, of a character set. */
+/**
+ * A character set: what one byte, two, three (with their first left out) and four stand for,
+ * and the bytes of each character of the basic plane. All are one more than they mean, so
+ * that 0 means none.
+ */
 const tableOf = (name) => {
   let table = tables.get(name);
   if (table === undefined) {
-    table = { characters: new Map(), codes: new Map() };
-    fillTable(name, (code, character) => {
-      if (!table.characters.has(code)) table.characters.set(code, character);
-      if (!table.codes.has(character)) table.codes.set(character, code);
-    });
+    table = {
+      units: [null, new Uint32Array(256), new Uint32Array(65536), new Uint32Array(65536), new Map()],
+      codes: new Uint32Array(65536),
+    };
+    for (let byte = 0; byte < 128; byte += 1) addCode(table, [byte], byte);
+    fillTable(name, table);
     tables.set(name, table);
   }
   return table;
 };
 
-const fillTable = (name, add) => {
-  for (let byte = 0; byte < 128; byte += 1) add(String.fromCharCode(byte), String.fromCharCode(byte));
+const addCode = ({ units, codes }, bytes, unit) => {
+  const code = bytes.reduce((all, byte) => all * 256 + byte, 0);
+  const key = bytes.length === 3 ? code & 0xffff : code;
+  if (bytes.length === 4) units[4].set(key, unit + 1);
+  else units[bytes.length][key] ||= unit + 1;
+  codes[unit] ||= code + 1;
+};
+
+const fillTable = (name, table) => {
   if (name in UPPER_HALVES) {
-    Array.from(UPPER_HALVES[name]).forEach((each, at) => add(String.fromCharCode(128 + at), each));
+    Array.from(UPPER_HALVES[name]).forEach((each, at) => addCode(table, [128 + at], each.charCodeAt(0)));
     return;
   }
   if (name in SINGLE) {
     const [label, none] = SINGLE[name];
     const decoder = new TextDecoder(label);
     for (let byte = 128; byte < 256; byte += 1) {
-      const code = String.fromCharCode(byte);
-      if (!none.includes(code)) add(code, decoder.decode(Uint8Array.of(byte)));
+      if (!none.includes(String.fromCharCode(byte))) {
+        addCode(table, [byte], decoder.decode(Uint8Array.of(byte)).charCodeAt(0));
+      }
     }
     return;
   }
   const { has, swaps } = MULTIPLE[name];
-  const decoder = new TextDecoder(name, { fatal: true });
-  const tryCode = (...bytes) => {
-    try {
-      let character = decoder.decode(Uint8Array.from(bytes));
-      const swapped = swaps.indexOf(character);
-      if (swapped % 2 === 1 && bytes.length === 2) character = swaps[swapped - 1];
-      if (Array.from(character).length === 1) add(String.fromCharCode(...bytes), character);
-    } catch {
-      // These bytes are no character.
-    }
-  };
+  const tried = [];
   for (let a = 128; a < 256; a += 1) {
-    if (has(a, undefined)) tryCode(a);
-    for (let b = 64; b < 256; b += 1) {
-      if (has(a, b)) tryCode(a, b);
-      if (name === "euc-jp" && a === 0x8f && b > 0xa0) {
-        for (let c = 0xa1; c < 255; c += 1) tryCode(a, b, c);
-      }
-    }
+    if (has(a, undefined)) tried.push([a]);
+    for (let b = 64; b < 256; b += 1) if (has(a, b)) tried.push([a, b]);
+  }
+  if (name === "euc-jp") {
+    for (let b = 0xa1; b < 255; b += 1) for (let c = 0xa1; c < 255; c += 1) tried.push([0x8f, b, c]);
+  }
+  if (name === "gb18030") for (let at = 0; at < GB_LAST; at += 1) tried.push(gbBytes(at));
+  const decoder = new TextDecoder(name);
+  for (let from = 0; from < tried.length; from += 128) {
+    // A line break is part of no character, so that one call decodes many of them.
+    const some = tried.slice(from, from + 128);
+    const lines = decoder.decode(Uint8Array.from(some.flatMap((bytes) => [...bytes, 10]))).split("\n");
+    some.forEach((bytes, at) => {
+      const text = lines[at];
+      if (text.length !== 1 || text === "\ufffd") return;
+      const swapped = bytes.length === 2 ? swaps.indexOf(text) : -1;
+      addCode(table, bytes, (swapped % 2 === 1 ? swaps[swapped - 1] : text).charCodeAt(0));
+    });
   }
   if (name === "shift_jis" || name === "euc-jp") {
     // Python writes a yen sign and an overline as the bytes that it reads as \ and ~.
-    add("\\", "\u00a5");
-    add("~", "\u203e");
+    table.codes[0xa5] = 0x5c + 1;
+    table.codes[0x203e] = 0x7e + 1;
   }
   if (name === "big5") {
+    // Of two codes of one character, Python writes these.
+    for (const code of [0xa451, 0xa4ca, 0xa241, 0xa242]) table.codes[table.units[2][code] - 1] = code + 1;
     Array.from(ETEN).forEach((each, index) => {
       // 157 characters a row: 63 from 40 on, then 94 from A1 on.
       const at = index + 63;
       const column = at % 157;
-      add(String.fromCharCode(0xc6 + Math.floor(at / 157), column + (column < 63 ? 0x40 : 0x62)), each);
+      addCode(table, [0xc6 + Math.floor(at / 157), column + (column < 63 ? 0x40 : 0x62)], each.charCodeAt(0));
     });
-  }
-  if (name === "gb18030") {
-    const last = 39420;
-    for (let at = 0; at < last; at += 1) tryCode(...gbBytes(at));
   }
 };
 
-/** The four bytes of gb18030 at an index. */
+/** The four bytes of gb18030 at an index; those of the basic plane come first. */
+const GB_LAST = 39420;
+const GB_ASTRAL = 189000;
 const gbBytes = (index) => [
   0x81 + Math.floor(index / 12600), 0x30 + (Math.floor(index / 1260) % 10),
   0x81 + (Math.floor(index / 10) % 126), 0x30 + (index % 10),
 ];
-const GB_ASTRAL = 189000;
+
+const fromUnits = (units) => {
+  const parts = [];
+  for (let at = 0; at < units.length; at += 32768) {
+    parts.push(String.fromCharCode.apply(null, units.subarray(at, at + 32768)));
+  }
+  return parts.join("");
+};
 
 /** Bytes of a character set as text; null if they are none. */
 const decodeFrom = (binary, name) => {
   if (name === "utf-8") return decode(binary);
   if (name === "latin-1") return binary;
   if (name.startsWith("utf-")) return decodeWide(binary, name);
-  const { characters } = tableOf(name);
-  const parts = [];
+  const { units: [, one, two, three, four] } = tableOf(name);
+  const out = new Uint16Array(binary.length);
+  let size = 0;
   for (let at = 0; at < binary.length;) {
-    let found;
-    for (const size of [1, 2, 3, 4]) {
-      found = characters.get(binary.slice(at, at + size));
-      if (found !== undefined) {
-        at += Math.min(size, binary.length - at);
-        break;
+    const a = binary.charCodeAt(at);
+    let unit = one[a];
+    let used = 1;
+    if (unit === 0 && at + 1 < binary.length) {
+      const b = binary.charCodeAt(at + 1);
+      unit = two[a * 256 + b];
+      used = 2;
+      if (unit === 0 && name === "euc-jp" && a === 0x8f && at + 2 < binary.length) {
+        unit = three[b * 256 + binary.charCodeAt(at + 2)];
+        used = 3;
+      }
+      if (unit === 0 && name === "gb18030" && at + 3 < binary.length) {
+        const c = binary.charCodeAt(at + 2);
+        const d = binary.charCodeAt(at + 3);
+        unit = four.get(((a * 256 + b) * 256 + c) * 256 + d) ?? 0;
+        used = 4;
+        const index = (a - 0x81) * 12600 + (b - 0x30) * 1260 + (c - 0x81) * 10 + (d - 0x30) - GB_ASTRAL;
+        const digits = b > 0x2f && b < 0x3a && c > 0x80 && c < 0xff && d > 0x2f && d < 0x3a;
+        if (unit === 0 && digits && index >= 0 && index < 0x100000) {
+          out[size] = 0xd800 + (index >> 10);
+          size += 1;
+          unit = 0xdc00 + (index & 0x3ff) + 1;
+        }
       }
     }
-    if (found === undefined && name === "gb18030" && at + 4 <= binary.length) {
-      const [a, b, c, d] = Array.from(binary.slice(at, at + 4), (each) => each.charCodeAt(0));
-      const index = (a - 0x81) * 12600 + (b - 0x30) * 1260 + (c - 0x81) * 10 + (d - 0x30) - GB_ASTRAL;
-      if (b > 0x2f && b < 0x3a && d > 0x2f && d < 0x3a && index >= 0 && index < 0x100000) {
-        found = String.fromCodePoint(0x10000 + index);
-        at += 4;
-      }
-    }
-    if (found === undefined) return null;
-    parts.push(found);
+    if (unit === 0) return null;
+    out[size] = unit - 1;
+    size += 1;
+    at += used;
   }
-  return parts.join("");
+  return fromUnits(out.subarray(0, size));
 };
 
 /** Text in a character set; null if it has a character that the set has not. */
@@ -1108,17 +1179,31 @@ const encodeTo = (text, name) => {
   if (name === "utf-8") return encode(text);
   if (name === "latin-1") return /[^\x00-\xff]/.test(text) ? null : text;
   const { codes } = tableOf(name);
-  const parts = [];
-  for (const character of text) {
-    let code = codes.get(character);
-    const point = character.codePointAt(0);
-    if (code === undefined && name === "gb18030" && point > 0xffff) {
-      code = String.fromCharCode(...gbBytes(GB_ASTRAL + point - 0x10000));
+  const out = new Uint8Array(text.length * 4);
+  let size = 0;
+  const put = (code) => {
+    for (const shift of code > 0xffffff ? [24, 16, 8, 0] : code > 0xffff ? [16, 8, 0] : code > 0xff ? [8, 0] : [0]) {
+      out[size] = (code >>> shift) & 255;
+      size += 1;
     }
-    if (code === undefined) return null;
-    parts.push(code);
+  };
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    const code = codes[unit];
+    if (code > 0 && code <= 256) {
+      out[size] = code - 1;
+      size += 1;
+    } else if (code > 0) {
+      put(code - 1);
+    } else if (name === "gb18030" && unit >= 0xd800 && unit < 0xdc00) {
+      const index = text.codePointAt(at) - 0x10000 + GB_ASTRAL;
+      for (const byte of gbBytes(index)) put(byte);
+      at += 1;
+    } else {
+      return null;
+    }
   }
-  return parts.join("");
+  return fromBytes(out.subarray(0, size));
 };
 
 /** UTF-16 and UTF-32 as text; null if it is not valid. */
@@ -1133,17 +1218,27 @@ const decodeWide = (binary, name) => {
     big = mark === 1;
     from = mark < 0 ? 0 : size;
   }
-  const parts = [];
+  const out = new Uint16Array(binary.length / 2);
+  let count = 0;
+  let high = false; // the last unit was the first half of a pair
   for (let at = from; at < binary.length; at += size) {
     let number = 0;
     for (let each = 0; each < size; each += 1) {
       number = number * 256 + binary.charCodeAt(big ? at + each : at + size - 1 - each);
     }
-    if (size === 4 && (number > 0x10ffff || (number >= 0xd800 && number <= 0xdfff))) return null;
-    parts.push(size === 4 ? String.fromCodePoint(number) : String.fromCharCode(number));
+    const low = number >= 0xdc00 && number <= 0xdfff;
+    if (size === 4 ? number > 0x10ffff || (number >= 0xd800 && number <= 0xdfff) : low !== high) return null;
+    high = size === 2 && number >= 0xd800 && number < 0xdc00;
+    if (number > 0xffff) {
+      out[count] = 0xd7c0 + (number >> 10);
+      out[count + 1] = 0xdc00 + (number & 0x3ff);
+      count += 2;
+    } else {
+      out[count] = number;
+      count += 1;
+    }
   }
-  const text = parts.join("");
-  return hasLoneSurrogate(text) ? null : text;
+  return high ? null : fromUnits(out.subarray(0, count));
 };
 
 // --- Undoing what may have happened to a body -----------------------------------------
@@ -1214,16 +1309,16 @@ function* undoUrl(body) {
   const field = /^(?:[A-Za-z0-9_.[\]-]{1,64}=)?([^&=]*)=?$/.exec(body);
   if (field !== null && /[=%]/.test(body)) {
     const form = "The body arrived URL-encoded, as a field of a form.";
-    yield [body.includes("=") ? form : words, percentDecode(field[1].replaceAll("+", " "))];
+    yield [body.includes("=") ? form : words, percentDecode(swapByte(field[1], "+", " "))];
   }
   if (/[%+]/.test(body)) {
     yield [words, percentDecode(body)];
     yield [words, percentDecode(body.replace(/%[0-9A-Fa-f]?$/, ""))];
-    yield [words, percentDecode(body.replaceAll("+", " "))];
+    yield [words, percentDecode(swapByte(body, "+", " "))];
   }
   if (body.endsWith("=")) yield ["The body was read as a form, which adds a =.", body.slice(0, -1)];
   if (body.includes(" ")) {
-    yield ["The body was URL-decoded: each + arrived as a space.", body.replaceAll(" ", "+")];
+    yield ["The body was URL-decoded: each + arrived as a space.", swapByte(body, " ", "+")];
   }
 }
 
@@ -1977,6 +2072,7 @@ const explain = async (body, headers, candidates, now, kafka = false) => {
   const damages = keys.filter((each) => each.damaged).flatMap((each) => each.causes);
   let stamp;
   if (found === null) {
+    await breathe();
     causes.push(...facts.causes, ...signsOf(binary, headers, facts, damages));
     stamp = facts.stamps[0]?.text;
   } else {
@@ -1985,8 +2081,10 @@ const explain = async (body, headers, candidates, now, kafka = false) => {
     stamp = found.stamp;
   }
   if (stamp !== undefined) causes.push(...checkTime(stamp, now));
+  inflated = ["", null]; // nothing of a delivery is kept
   const verified = found !== null && causes.length === 0;
-  return { verified, causes: merge(causes) };
+  // What was signed is for the page: Python's explain keeps it to itself.
+  return { verified, causes: merge(causes), found };
 };
 
 /** What can be seen, although no MAC matches. */
@@ -2019,8 +2117,8 @@ const guessBody = (body, found) => {
 };
 
 const cutStream = (body) => {
-  const inflated = gunzip(body);
-  if (inflated === null || inflated[1]) return [];
+  const found = gunzip(body);
+  if (found === null || found[1]) return [];
   return [cause("truncated", "The body was cut: the compressed data in it does not end.")];
 };
 
@@ -2174,6 +2272,9 @@ const checkSteps = async (result, pass, binary, headers, candidates, now, kafka,
     }
   }
   const count = candidates.length;
+  if (count > 9) {
+    throw new Refusal("configuration_error", "A Verifier cannot be built: previous_secrets holds more than 8 secrets.");
+  }
   pass(count === 1 ? "1 secret, without damage." : `${count} secrets, without damage.`);
 
   let forms = [["port", binary]];
@@ -2453,7 +2554,8 @@ const textOf = (value) => {
   if (typeof value === "string") return value;
   if (value === null || value === undefined) return "None";
   if (value instanceof NumberText) return value.text;
-  return value === true ? "True" : value === false ? "False" : "";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  return Array.isArray(value) ? "[]" : "{}";
 };
 const encodeBody = (text) => {
   if (hasLoneSurrogate(text)) throw new InputError("the body holds a lone surrogate, so its bytes are not known");

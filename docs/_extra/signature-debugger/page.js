@@ -157,12 +157,8 @@ const dump = (binary, from) => {
   return lines.join("\n");
 };
 
-const showSigned = ({ stamp, payload, via }) => {
-  if (stamp === null || payload === null) return;
-  const whole = `${stamp}.${payload}`;
-  const parts = [element("h3", via === null
-    ? `The text that must have been signed (${whole.length} bytes)`
-    : `The text that was signed (${whole.length} bytes)`)];
+/** A title, and bytes: the first and the last of them where there are many. */
+const showBytes = (title, whole) => {
   const half = SHOWN_BYTES / 2;
   let text = dump(whole, 0);
   if (whole.length > SHOWN_BYTES) {
@@ -172,10 +168,22 @@ const showSigned = ({ stamp, payload, via }) => {
   const box = element("pre", text);
   box.tabIndex = 0;
   box.setAttribute("role", "region");
-  box.setAttribute("aria-label", "Bytes of the signed text");
-  const words = "The signature that would be right is not computed as a value here: the browser only "
-    + "says whether the one that arrived is.";
-  parts.push(box, element("p", words, "hint"));
+  box.setAttribute("aria-label", title);
+  return [element("h3", `${title}: ${whole.length} bytes`), box];
+};
+
+const showSigned = ({ stamp, payload, via }, { found }) => {
+  const parts = [];
+  if (found !== null) parts.push(...showBytes("What was signed", `${found.stamp}.${found.signed}`));
+  const arrived = `${stamp}.${payload}`;
+  if (stamp !== null && payload !== null && via === null && (found === null || arrived !== `${found.stamp}.${found.signed}`)) {
+    parts.push(...showBytes("What a Verifier compares", arrived));
+  }
+  if (parts.length > 0) {
+    const words = "The signature that would be right is never a value of this page: the browser only says "
+      + "whether the one that arrived is.";
+    parts.push(element("p", words, "hint"));
+  }
   byId("signed").replaceChildren(...parts);
 };
 
@@ -212,7 +220,8 @@ const run = async () => {
     showVerdict(result, explanation, form);
     showCauses(result.accepted ? { causes: [] } : explanation);
     showSteps(result);
-    showSigned(result);
+    showSigned(result, explanation);
+    byId("verdict").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (mine !== current) return;
     const known = error instanceof InputError;
@@ -274,5 +283,7 @@ byId("clear").addEventListener("click", clear);
 byId("example").addEventListener("click", fillExample);
 // Going back to this page finds it empty.
 addEventListener("pagehide", clear);
-addEventListener("pageshow", clear);
+addEventListener("pageshow", (event) => {
+  if (event.persisted) clear();
+});
 refresh();
