@@ -204,7 +204,7 @@ def photograph_inspector(chromium: str) -> None:
             context = browser.new_context(
                 color_scheme=scheme,
                 device_scale_factor=1.5,
-                viewport={"width": 1120, "height": 580},
+                viewport={"width": 1120, "height": 552},
             )
             page = context.new_page()
             page.goto(page_url)
