@@ -66,13 +66,17 @@ def test_the_first_handler_reads_the_inputs_and_reports_success(monkeypatch):
         api.close()
 
 
-def test_every_relative_link_of_the_readme_leads_somewhere():
-    found = [each for each in links(README) if not each.startswith("https://")]
-    assert len(found) > 30
-    for each in found:
-        path, _, anchor = each.partition("#")
-        assert (ROOT / path).is_file(), each
-        assert not anchor or anchor in anchors(ROOT / path), each
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "examples").rglob("README.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_relative_link_leads_somewhere(page):
+    for each in links(page.read_text("utf-8")):
+        if not each.startswith("https://"):
+            path, _, anchor = each.partition("#")
+            assert (page.parent / path).is_file(), each
+            assert not anchor or anchor in anchors(page.parent / path), each
 
 
 def test_the_pictures_are_there_in_light_and_in_dark():
