@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -40,6 +40,9 @@ types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyr
 
 docs: $(VENV)/.stamp-docs ## Build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W -n --keep-going -b html docs docs/_build/html
+
+pictures: $(VENV)/.stamp-test $(VENV)/.stamp-browser ## Make the pictures of README.md anew
+	$(BIN)/python docs/pictures.py
 
 matrix: $(VENV)/.stamp-matrix ## Run the tests on each Python that is found
 	$(BIN)/python -m nox -s tests

@@ -350,7 +350,8 @@ def main() -> int:
                 as_expected = (status, log) == (case.status, case.log)
                 right += as_expected
                 mark = "[green]ok" if as_expected else "[red]WRONG"
-                table.add_row(case.sent, case.path, str(status), log, case.why, mark)
+                answer = f"[{'green' if status < 400 else 'red'}]{status}"
+                table.add_row(case.sent, case.path, answer, log, case.why, mark)
             reported = report_runs(host, port, api, runs)
     finally:
         api.close()

@@ -153,14 +153,14 @@ def _build_django(spec, clock):
 @cache
 def _make_boto3_session() -> Any:
     """Return the one session of the process; each reads botocore's models anew."""
-    import boto3  # type: ignore[import-untyped]  # it has no types
+    import boto3
 
     return boto3.session.Session()
 
 
 def make_dynamodb_client(spec: dict[str, Any]) -> Any:
     """Return a client of boto3, with credentials that nobody checks."""
-    from botocore.config import Config  # type: ignore[import-untyped]  # as boto3
+    from botocore.config import Config
 
     timeout = spec.get("timeout", 30)
     return _make_boto3_session().client(

@@ -6,9 +6,9 @@ import logging
 from types import SimpleNamespace
 from typing import Any, cast
 
-import boto3  # type: ignore[import-untyped]  # it has no types
+import boto3
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # as boto3
+from botocore.exceptions import ClientError
 
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._claims import Claims

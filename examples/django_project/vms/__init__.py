@@ -1,0 +1,1 @@
+"""The app that runs the actions of the blueprint ``vm``."""
