@@ -6,9 +6,9 @@
 
     delivery = verify(body, headers, secret)
 
-Everything here is small and fast to import. The adapters for web frameworks live in
-``port_webhook.adapters``, one module each, and are imported only by name; models and
-decryption are loaded when they are first used (PEP 562).
+The adapters for web frameworks are in ``port_webhook.adapters``, one module each, and
+are imported by name. Models and decryption are loaded when they are first used (PEP
+562).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def read_secret(secret: object, label: str) -> bytes:
     """Return the bytes of the secret at *label*.
 
     Raises:
-        ConfigurationError: It is no secret, or was damaged on its way here.
+        ConfigurationError: It is not a secret, or it is damaged.
     """
     try:
         raw = _to_bytes(secret)
@@ -78,7 +78,7 @@ def read_secret(secret: object, label: str) -> bytes:
 
 
 def _to_bytes(secret: object) -> bytes:
-    """Return text or bytes as bytes; raise for all else, or whatever it raises."""
+    """Return text or bytes as bytes; raise anything for other values."""
     # Not by its own methods, since a subclass may have others.
     if isinstance(secret, str):
         return str.encode(secret, "utf-8")
@@ -95,7 +95,7 @@ def _to_bytes(secret: object) -> bytes:
 
 
 def _find_damage(raw: bytes) -> str | None:
-    """Return what an editor, a shell or a template did to a secret."""
+    """Say how an editor, a shell or a template damaged a secret."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "holds a byte order mark"
     try:
@@ -128,8 +128,8 @@ def read_secrets(secret: object, previous: object) -> list[bytes]:
     """Return all secrets as bytes, the current one first.
 
     Raises:
-        ConfigurationError: One of them is no secret, or *previous* is no sequence of
-            at most 8.
+        ConfigurationError: One is not a secret, or *previous* is not a sequence of at
+            most 8.
     """
     # One secret is a sequence too, of characters or of small integers, and a key of
     # one character can be guessed.
@@ -234,7 +234,7 @@ def _copy_body(body: object, limit: int) -> bytes:
 
 
 def is_instance(value: object, kinds: type | tuple[type, ...]) -> bool:
-    """Do what ``isinstance`` does; what only pretends to be of a kind may raise."""
+    """Do what ``isinstance`` does, for objects that may raise."""
     try:
         return isinstance(value, kinds)
     except Exception:  # a lazy object looks itself up, and fails
@@ -265,10 +265,10 @@ def read_instant(value: object, label: str) -> float:
 
 
 def read_clock(clock: Callable[[], object]) -> float:
-    """Return the time that a caller's *clock* says, in seconds.
+    """Return the time of a caller's *clock*, in seconds.
 
     Raises:
-        ConfigurationError: It raised, or said something else.
+        ConfigurationError: It raised, or returned something else.
     """
     try:
         now = clock()
@@ -278,7 +278,7 @@ def read_clock(clock: Callable[[], object]) -> float:
 
 
 def _to_number(value: object) -> float | None:
-    """Return a plain number, and None for all else, true and false among it."""
+    """Return a plain number; None for all else, also for bools."""
     try:
         if isinstance(value, bool) or not isinstance(value, _NUMBER):
             return None
@@ -308,7 +308,7 @@ def require_seconds(
     most: float = _FIRST_MILLISECONDS,
     hint: str = "",
 ) -> float:
-    """Return *value*; refuse what is not a finite number of seconds from zero up.
+    """Return *value* if it is a finite number of seconds, zero or more.
 
     Args:
         name: The option.
@@ -337,7 +337,7 @@ def require_seconds(
 
 
 def require_size(name: str, value: object) -> int:
-    """Return *value*; refuse what is not a whole number of bytes from one up."""
+    """Return *value* if it is a whole number of bytes, one or more."""
     number = _to_number(value)
     if not isinstance(number, int) or number <= 0:
         raise ConfigurationError(
@@ -362,7 +362,7 @@ def require_text(name: str, value: object) -> None:
 
 
 def require_function(name: str, value: object) -> None:
-    """Refuse what cannot be called, and what would have to be awaited."""
+    """Refuse what cannot be called, or must be awaited."""
     if not callable(value):
         raise ConfigurationError(f"{name} must be callable")
     if _is_coroutine_function(value):

@@ -154,7 +154,7 @@ def _duplicate(name: str) -> MalformedHeaderError:
 
 
 def _fold(name: object) -> str:
-    """Return a header name in lower case; that of no header if it is not a name."""
+    """Return a header name in lower case; empty if it is not a name."""
     return (_decode(name) or "").lower()
 
 
@@ -266,7 +266,7 @@ def new_key(secret: bytes) -> HMAC:
 
 
 def compute_signature(key: HMAC, stamp: bytes, payload: bytes) -> bytes:
-    """Return the header value that signs *payload* at the time that *stamp* says."""
+    """Return the header value for *payload* and the timestamp *stamp*."""
     mac = key.copy()
     mac.update(stamp + b".")
     mac.update(payload)

@@ -1,8 +1,7 @@
 """Keep payloads and secrets out of tracebacks.
 
-A traceback keeps every frame that an exception passed, with its locals, and error
-trackers print them. So every public entry point is a boundary, and what leaves it is
-cleaned here, in one place:
+A traceback keeps every frame with its locals, and error trackers print them. So every
+public entry point is a boundary, which cleans what leaves it:
 
 - An error of this library leaves with a traceback that begins at the caller, and
   without the exceptions from inside that led to it: a `UnicodeDecodeError` holds the
@@ -70,7 +69,7 @@ def clean(error: BaseException) -> None:
 
 
 def boundary(function: Callable[P, T]) -> Callable[P, T]:
-    """Clean what *function* raises, be it a coroutine function or not."""
+    """Clean what *function*, or its coroutine, raises."""
     code: Any = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _CO_COROUTINE:
 

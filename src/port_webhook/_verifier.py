@@ -1,8 +1,8 @@
 """`Verifier`: the secrets and the rules for accepting deliveries.
 
-A `Verifier` takes headers and a body, whichever path they came by, and returns a
-`Delivery` or raises. It is the only reader of the clock, and it writes the record of
-each delivery: an adapter fetches bytes and sends responses, nothing else.
+A `Verifier` takes headers and a body and returns a `Delivery`, or raises. It is the
+only reader of the clock, and writes the log record of each delivery. An adapter only
+reads bytes and sends responses.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ _WEEK = 7 * 86_400
 # A replayed request is refused this much longer, in seconds, than its timestamp can
 # pass, so that the clocks of several machines may differ.
 _REPLAY_MARGIN = 60.0
-# For so long, in seconds, a body may take to arrive after its headers were checked. It
-# is less than the margin: a slow body cannot outlive the claim of its first copy.
+# Seconds that a body may take to arrive after its headers were checked. Less than the
+# margin, so that a slow body cannot outlive the claim of its first copy.
 _BODY_DELAY = 30.0
 _TIMESTAMP_LIMIT = 10**13
 # A clock that is set lies between these: 2020 and 2100, in seconds.
@@ -97,7 +97,7 @@ _weak_seen: set[int] = set()
 class CheckedHeaders:
     """The signature headers of one request, checked before its body is read.
 
-    `Verifier.check_headers` makes it. Pass it to the methods of the same Verifier in
+    `Verifier.check_headers` returns it. Pass it to the methods of the same Verifier in
     place of the headers.
     """
 
@@ -124,7 +124,7 @@ class CheckedHeaders:
 
 @final
 class SignedForms:
-    """Candidate texts, one of which was signed, where the signed bytes arrive wrapped.
+    """Candidate texts, one of which was signed, for a message that wraps them.
 
     An adapter passes it to `Verifier.verify` or `Verifier.receive` as the body.
 
@@ -152,22 +152,21 @@ class Verifier:
             recent first; at most 8.
         max_age: The oldest timestamp that is accepted, in seconds; at most 7 days.
         max_future: How far ahead a timestamp may lie, in seconds; at most 7 days.
-        agent: Accept what Port's execution agent forwards, too. The agent sends
-            other bytes than it signs: white space is removed to find them.
+        agent: Accept what Port's execution agent forwards, too. The agent adds white
+            space to the signed bytes; it is removed to verify them.
         max_body_bytes: The largest body that is accepted, in bytes.
-        agent_max_bytes: The largest body in which the agent's form is looked for, in
-            bytes.
+        agent_max_bytes: The largest body from the agent, in bytes.
         replay_store: Makes each signed request run once; see ``port_webhook.replay``.
-        replay_scope: Keeps services apart that share one store.
+        replay_scope: Separates services that share one store.
         replay_lease: How long a claim holds while the handler runs, in seconds. It
             must exceed the longest handler.
-        replay_ttl: Remember a handled request for at least so long, in seconds, where
-            a queue may hold a copy of it. None: as long as its timestamp can pass.
-        replay_fail_open: Run the handler although the store failed.
+        replay_ttl: The least time to remember a handled request, in seconds, if a queue
+            may hold a copy of it. None: as long as its timestamp is accepted.
+        replay_fail_open: Run the handler even if the store failed.
         clock: Returns the time in seconds since the epoch. None is `time.time`, looked
             up at each call.
         on_verified: Called with each delivery that is handed over.
-        on_rejected: Called with the error of each delivery that is not.
+        on_rejected: Called with the error of each delivery that is refused.
 
     Raises:
         ConfigurationError: A secret or an option is not valid.
@@ -211,7 +210,7 @@ class Verifier:
         on_verified: Callable[[Delivery], None] | None = None,
         on_rejected: Callable[[DeliveryError], None] | None = None,
     ) -> None:
-        """Check every argument, so that nothing is left to go wrong later."""
+        """Check every argument now, not when a delivery arrives."""
         secrets = read_secrets(secret, previous_secrets)
         self._max_age = _require_window("max_age", max_age)
         self._max_future = _require_window("max_future", max_future)
@@ -260,7 +259,7 @@ class Verifier:
         spaces; unset or empty means none.
 
         Args:
-            options: Those of the class but for the two secrets.
+            options: Those of the class, without the secrets.
 
         Raises:
             ConfigurationError: The secret is not set, is set in both ways, or something
@@ -277,7 +276,7 @@ class Verifier:
         return verifier
 
     def __repr__(self) -> str:
-        """Show the rules, not the secrets; also of one that is only half built."""
+        """Show the rules, not the secrets, even if half built."""
         if not hasattr(self, "_keys"):
             return "<Verifier that could not be built>"
         return (
@@ -292,7 +291,7 @@ class Verifier:
 
     @property
     def replay_scope(self) -> str:
-        """What keeps services apart that share one replay store."""
+        """The name that separates services on one replay store."""
         return self._replay_scope
 
     @property
@@ -312,7 +311,7 @@ class Verifier:
     def check_headers(
         self, headers: Headers, *, received_at: float | datetime | None = None
     ) -> CheckedHeaders:
-        """Check all that can be checked before a body is read.
+        """Check the headers, before the body is read.
 
         Args:
             headers: As for `verify`.
@@ -470,7 +469,7 @@ class Verifier:
 
     @boundary
     def self_check(self) -> None:
-        """Check at start-up what would else fail with the first delivery.
+        """Check at start-up what would fail at the first delivery.
 
         The clock must be set, and the replay store must answer: a random key is
         claimed and released.
@@ -500,8 +499,8 @@ class Verifier:
     def reject(self, error: DeliveryError) -> None:
         """Log *error* and call ``on_rejected``, without raising it.
 
-        The verifier does this for its own errors. An adapter does it for those that
-        it finds itself, such as a body that was truncated.
+        The verifier does this for its own errors, an adapter for those that it finds
+        itself, such as a truncated body.
         """
         # A hook may hand the error to a tracker, frames and all.
         clean(error)
@@ -525,7 +524,7 @@ class Verifier:
             _log.call_hook(self._on_rejected, error)
 
     def _accept(self, delivery: Delivery) -> None:
-        """Log that *delivery* is handed over, and call ``on_verified``."""
+        """Log the verified *delivery*, and call ``on_verified``."""
         index = delivery.secret_index
         level = _log.INFO if index else _log.DEBUG
         if _log.get_logger().isEnabledFor(level):
@@ -701,7 +700,7 @@ class Verifier:
 
 @contextmanager
 def _naming_run(delivery: Delivery) -> Generator[None]:
-    """Let an error of the block tell the run of *delivery*."""
+    """Set the run of *delivery* on an error of the block."""
     try:
         yield
     except ReplayError as error:
@@ -792,7 +791,7 @@ def verify(
 ) -> Delivery:
     """Verify one delivery with one secret.
 
-    A `Verifier` that is built once does the same faster, and more.
+    A `Verifier` that is built once is faster, and does more.
 
     Args:
         body: The raw bytes as they arrived, or text, which is taken as UTF-8.
@@ -809,7 +808,7 @@ def verify(
 
     Raises:
         VerificationError: The delivery is not authentic, or not acceptable as it
-            came; see `Verifier.verify`.
+            arrived; see `Verifier.verify`.
         ConfigurationError: The secret or an option is not valid.
     """
     verifier = Verifier(secret, max_age=max_age, max_future=max_future, agent=agent)

@@ -82,22 +82,22 @@ class PortWebhookError(Exception):
 
 
 class ConfigurationError(PortWebhookError, ValueError):
-    """The library is set up wrongly: a secret, an option or an argument.
+    """A secret, an option or an argument is wrong.
 
     It is the caller's mistake, not the sender's, so no HTTP answer belongs to it.
     """
 
 
 class DeliveryError(PortWebhookError):
-    """A delivery that is not handed to your code, and the HTTP answer to it.
+    """A delivery is refused; the error carries the HTTP response.
 
-    The four attributes are all an adapter needs.
+    These four attributes are all that an adapter needs.
 
     Attributes:
         code: A stable word for logs, metrics and alerts.
         http_status: The HTTP status code.
-        http_headers: The HTTP headers of the answer.
-        http_body: The HTTP body, JSON that names no more than the class of failure.
+        http_headers: The HTTP headers of the response.
+        http_body: The HTTP body: JSON that names only the class of failure.
     """
 
     code: str = "delivery_error"
@@ -107,13 +107,13 @@ class DeliveryError(PortWebhookError):
 
 
 class VerificationError(DeliveryError):
-    """The delivery is not authentic, or not acceptable as it came."""
+    """The delivery is not authentic, or not acceptable as it arrived."""
 
     code: str = "verification_error"
 
 
 class _UnauthorizedError(VerificationError):
-    """The shared answer of everything that failed to prove its origin."""
+    """Base class of the errors that are answered with 401."""
 
     http_status: ClassVar[int] = 401
     http_headers: Mapping[str, str] = _CHALLENGE
@@ -240,8 +240,8 @@ class UnreadableBodyError(VerificationError):
 class UnsupportedMediaError(VerificationError):
     """The body has a ``Content-Encoding``, or a ``charset`` other than UTF-8.
 
-    Neither header is signed: a framework that follows it would give a view other data
-    than was signed. Port sends neither.
+    Neither is signed, so a framework that decodes by it would give a view data that was
+    not signed. Port sends neither.
     """
 
     code: str = "unsupported_media"
@@ -260,7 +260,7 @@ class UnsupportedMediaError(VerificationError):
 class MethodNotAllowedError(VerificationError):
     """The HTTP method is none of the five that Port uses.
 
-    The method is not signed: a captured request sent as HEAD or OPTIONS would use up
+    The method is not signed: a captured request sent as HEAD or OPTIONS would consume
     its claim, or run the view.
     """
 
@@ -300,7 +300,7 @@ class BodyTooLargeError(VerificationError):
 
 
 class ReplayError(DeliveryError):
-    """The delivery is authentic, but is not to be run now.
+    """The delivery is authentic, but must not be run now.
 
     Attributes:
         run_id: The run of the delivery, as in `Delivery.run_id`; None if it has none.
@@ -315,7 +315,7 @@ class ReplayError(DeliveryError):
 class DuplicateDeliveryError(ReplayError):
     """The same signed request was handled before.
 
-    The answer is 200: to the sender the work is done.
+    The status is 200: for the sender, the work is done.
     """
 
     code: str = "duplicate_delivery"
@@ -375,8 +375,8 @@ class PayloadError(DeliveryError):
 class DecryptionError(PortWebhookError):
     """A value could not be decrypted.
 
-    There is one message for every cause: telling a wrong key from a changed
-    ciphertext would help only somebody who is trying both.
+    There is one message for every cause, since telling a wrong key from a changed
+    ciphertext would help only an attacker.
     """
 
     def __init__(self) -> None:
@@ -384,7 +384,7 @@ class DecryptionError(PortWebhookError):
 
 
 class ReportingError(PortWebhookError):
-    """A call of Port's API failed, and repeating it was not safe or did not help.
+    """A call of Port's API failed; repeating it was not safe or did not help.
 
     Attributes:
         status_code: The HTTP status that Port answered; None if there was no answer.

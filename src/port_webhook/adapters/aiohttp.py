@@ -114,12 +114,12 @@ def webhook(
 def webhook(
     verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
-    """Let a handler see verified deliveries only.
+    """Call a handler with verified deliveries only.
 
     The delivery follows the request; in a method of a `web.View`, which has none, it
     follows ``self``. Handlers may be synchronous, too. The handler is not called for a
-    request that fails; the response is 401, 400, 405, 413, 415, 422, or what a replay
-    store says. The verifier's limit counts, not ``client_max_size``.
+    request that is refused; the response is that of the `DeliveryError`. The verifier's
+    limit counts, not ``client_max_size``.
 
     Args:
         verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
@@ -130,8 +130,8 @@ def webhook(
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The arguments cannot be meant so, or the handler has no
-            room for the delivery.
+        ConfigurationError: An argument is not valid, or the handler has no parameter
+            for the delivery.
     """
 
     def make(handler: Callable[..., Any], found: Verifier | None) -> Any:

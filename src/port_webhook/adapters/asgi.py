@@ -38,9 +38,9 @@ __all__ = ["PortWebhookMiddleware", "delivery_of"]
 class PortWebhookMiddleware:
     """Verify requests before *app* sees them.
 
-    All of them, unless *exclude* or *paths* says otherwise, whatever their method.
-    Those that fail are answered here: 401, 400, 405, 413, 415, 422, or what a replay
-    store says. Nothing is sent to a client that is gone.
+    All requests are verified, whatever their method, unless *exclude* or *paths* says
+    otherwise. A request that is refused gets the response of its `DeliveryError`.
+    Nothing is sent to a client that is gone.
 
     Args:
         app: The ASGI application.

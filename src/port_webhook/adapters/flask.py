@@ -126,12 +126,11 @@ def webhook(
 def webhook(
     verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
-    """Let a view see verified deliveries only.
+    """Call a view with verified deliveries only.
 
-    Put it below ``@app.post``. Views may be synchronous or asynchronous, and methods
-    of a ``MethodView``, whose delivery follows ``self``. The view is not called for a
-    request that fails; the response is 401, 400, 405, 413, 415, 422, or what a replay
-    store says.
+    Put it below ``@app.post``. Views may be synchronous or asynchronous, and methods of
+    a ``MethodView``, whose delivery follows ``self``. The view is not called for a
+    request that is refused; the response is that of the `DeliveryError`.
 
     Args:
         verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
@@ -141,9 +140,9 @@ def webhook(
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The arguments cannot be meant so, the view has no room for
-            the delivery, or the verifier's replay store is asynchronous: each
-            asynchronous Flask view has an event loop of its own.
+        ConfigurationError: An argument is not valid, the view has no parameter for the
+            delivery, or the verifier's replay store is asynchronous: each asynchronous
+            Flask view has an event loop of its own.
     """
     return decorate(
         verifier,

@@ -219,12 +219,11 @@ def consume(
 ) -> None:
     """Verify and handle the messages of a confluent-kafka consumer, one by one.
 
-    The offset of a message is committed, and the broker's answer awaited, when it is
-    done: when *handle* has returned, or when no second try could make it valid. That
-    is so for what fails verification, for a duplicate, and for a payload that is not
-    *model* (a `PayloadError`, of *handle* too). A message that is not done ends the
-    loop by its exception; its offset is not committed, and the consumer, if it is
-    used again, reads it again.
+    The offset of a message is committed, and the broker's answer awaited, when *handle*
+    has returned, or when no retry could make the message valid: it fails verification,
+    it is a duplicate, or its payload is not *model* (a `PayloadError`, of *handle*
+    too). Any other exception ends the loop. The offset is then not committed, and the
+    consumer, if it is used again, reads the message again.
 
     A commit that fails is logged as ``commit_failed`` and the loop goes on: after a
     rebalance another consumer reads the message once more, and the next commit
@@ -236,15 +235,15 @@ def consume(
             before the work is done. Closing it is left to the caller.
         verifier: As for `verify_message`. With a replay store, which must be
             synchronous, each message is claimed while it is handled.
-        handle: Called with each delivery. What it returns is dropped.
+        handle: Called with each delivery. Its result is ignored.
         model: Parse the payload into this, and pass it instead of the delivery.
         running: Asked before each poll; the loop ends when it returns False.
-        on_error: Called with the error and the record of a message that is passed
-            over. Errors of the broker that are not fatal come here too. What it
-            raises ends the loop like an exception of *handle*.
+        on_error: Called with the error and the record of a message that is passed over,
+            and with errors of the broker that are not fatal. An exception of it ends
+            the loop like one of *handle*.
         trust_record_time: As for `read_record`.
-        poll_timeout: How long one poll waits for a message, in seconds: the loop ends
-            at most so much later than *running* says.
+        poll_timeout: How long one poll waits for a message, in seconds. The loop may
+            end so much later than *running* says.
 
     Raises:
         DeliveryInProgressError: Another consumer handles the message now.
@@ -324,8 +323,7 @@ async def aconsume(
         handle: As for `consume`; it may be asynchronous, and so may *on_error*.
         model: As for `consume`.
         running: As for `consume`.
-        on_error: As for `consume`. aiokafka raises the broker's errors, so that none
-            comes here.
+        on_error: As for `consume`. aiokafka raises the broker's errors instead.
         trust_record_time: As for `consume`.
         poll_timeout: As for `consume`.
 

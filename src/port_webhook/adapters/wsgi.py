@@ -59,9 +59,8 @@ _TARGETS = ("RAW_URI", "REQUEST_URI")
 class PortWebhookMiddleware:
     """Verify requests before *app* sees them.
 
-    All of them, unless *exclude* or *paths* says otherwise, whatever their method.
-    Those that fail are answered here: 401, 400, 405, 413, 415, 422, or what a replay
-    store says.
+    All requests are verified, whatever their method, unless *exclude* or *paths* says
+    otherwise. A request that is refused gets the response of its `DeliveryError`.
 
     Args:
         app: The WSGI application.

@@ -1,4 +1,4 @@
-"""What every HTTP adapter shares, public for the adapter of the next framework.
+"""The parts that HTTP adapters share, public for adapters of your own.
 
 The request life cycle, the arguments of a decorator, bodies, ASGI, and paths; see
 ``docs/writing-an-adapter.md``.

@@ -79,17 +79,17 @@ async def serve(
 ) -> None:
     """Verify one request, and let *app* respond to it.
 
-    The application gets a scope of its own, with the delivery in its state and under
-    `DELIVERY_KEY`. It receives the payload as one message, then what the server says.
+    The application gets a copy of the scope, with the delivery in its state and under
+    `DELIVERY_KEY`. It receives the payload as one message, then the server's messages.
 
     Args:
-        app: Called if the request is verified. What it raises is its own and goes
-            through, except for a `PayloadError`, which becomes a response.
+        app: Called if the request is verified. Its exceptions go through, except for a
+            `PayloadError`, which becomes a response.
         verifier: The verifier of this request.
         scope: As the server passed it; it is not changed.
         receive: As the server passed it.
         send: As the server passed it.
-        body_of: Makes the body of an error's response.
+        body_of: Returns the body of an error's response.
         refuse: Responds to a refused request; nothing was sent before. It is not
             called for a client that is gone.
     """
@@ -191,7 +191,7 @@ class _Channel:
         self._payload = None
 
     async def receive(self) -> Message:
-        """Return the payload once, and then what the server says."""
+        """Return the payload once, then the server's messages."""
         try:
             if self._failed:
                 return {"type": "http.disconnect"}

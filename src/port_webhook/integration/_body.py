@@ -1,4 +1,4 @@
-"""Read a request's body, and check what its unsigned headers say about it."""
+"""Read a request's body, and check the unsigned headers that describe it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CHARSET = re.compile(r';[ \t]*charset=("?)(?:utf-8|us-ascii)\1[ \t]*(?=;|\Z)')
 
 @boundary
 def check_method(method: str | None) -> None:
-    """Refuse a method that Port does not use; None is an event that names none.
+    """Refuse a method that Port does not use; None, for an unknown one, is accepted.
 
     Raises:
         MethodNotAllowedError: It is not GET, POST, PUT, PATCH or DELETE.
@@ -48,7 +48,7 @@ def check_method(method: str | None) -> None:
 
 @boundary
 def check_media(content_type: str | None, content_encoding: str | None) -> None:
-    """Refuse a body that a framework would decode to something else than was signed.
+    """Refuse a body that a framework would decode to bytes that were not signed.
 
     Call it after the headers were checked and before the body is read.
 
@@ -75,9 +75,9 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
 
 @boundary
 def check_charset(content_type: str | None, body: bytes | SignedForms) -> None:
-    """Refuse a body that is not in the ASCII that its Content-Type names.
+    """Refuse a body that is not ASCII although its Content-Type says so.
 
-    Call it after the body was read, since frameworks replace what ASCII has not.
+    Call it after the body was read. Frameworks replace bytes beyond ASCII.
 
     Args:
         content_type: The Content-Type header, as for `check_media`.
@@ -153,10 +153,10 @@ def check_body(body: bytes, declared: int | None, limit: int) -> bytes:
 
 @boundary
 def perhaps_consumed(body: bytes) -> SignedForms:
-    """Return a body of undeclared length of which something may have read a part.
+    """Return a body that something may have read in part, and whose length is unknown.
 
-    Hand it on like a body. If it does not verify, that is an `UnreadableBodyError`
-    instead of a `SignatureMismatchError`, which would point to the secret.
+    Pass it on like a body. If it does not verify, the error is an `UnreadableBodyError`
+    instead of a `SignatureMismatchError`, which would blame the secret.
 
     Args:
         body: What is left of the body; often nothing.

@@ -1,7 +1,7 @@
-"""The arguments of a decorator or a middleware: the verifier, its choice, the model.
+"""The arguments of a decorator or a middleware: ``verifier``, ``choose``, ``model``.
 
-Nothing is guessed. What cannot be meant is a `ConfigurationError` when the module is
-imported that decorates a view, and says what to write instead.
+Nothing is guessed. A wrong argument is a `ConfigurationError` when the decorating
+module is imported, and the message says what to write instead.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Endpoint(Generic[RequestT]):
-    """How a decorated view finds its verifier, and its model.
+    """The verifier and the model of a decorated view.
 
     Args:
         verifier: A verifier; None reads the environment on first use.
-        choose: Returns the verifier of a request, in place of *verifier*. Where the
-            framework is asynchronous it may be, too; otherwise it runs in a thread.
-        model: What to parse the payload into, for the view; None gives the delivery.
+        choose: Returns the verifier of a request, in place of *verifier*. In an
+            asynchronous framework it may be asynchronous; else it runs in a thread.
+        model: The type to parse the payload into; None passes the delivery.
         synchronous: The framework cannot await a replay store, or *choose*.
         default: Returns the verifier if neither is given, for each request; None is
             `Verifier.from_env`, once.
@@ -133,7 +133,7 @@ class Endpoint(Generic[RequestT]):
             raise
 
     def argument(self, delivery: Delivery) -> Any:
-        """Return what the view is called with: the delivery, or its model."""
+        """Return the argument for the view: the delivery, or the model."""
         try:
             return delivery if self._model is None else delivery.parse(self._model)
         except BaseException as error:
@@ -190,16 +190,15 @@ def decorate(
     options: bool = False,
     class_hint: str = "decorate the method, or see the page of the framework",
 ) -> Callable[..., Any]:
-    """Serve the three ways of writing ``webhook``.
+    """Support the three ways of writing ``webhook``.
 
     They are ``@webhook(verifier)``, ``@webhook()`` and bare ``@webhook``.
 
     Args:
         target: The positional argument of ``webhook``.
         make: Called with the view and the verifier, or None; returns the wrapper.
-        options: Whether ``webhook`` was given keywords, which bare ``@webhook`` has
-            not.
-        class_hint: What the error for a class says to do instead.
+        options: Whether ``webhook`` was given keywords; bare ``@webhook`` has none.
+        class_hint: The advice in the error for a class.
 
     Raises:
         ConfigurationError: *target* is something else, such as a class or a secret.
@@ -246,7 +245,7 @@ def _require_function(view: Any, class_hint: str) -> Callable[..., Any]:
 
 
 def _guard(wrapper: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse what ``@webhook(choose)`` does: decorate with what was taken for a view.
+    """Refuse ``@webhook(choose)``, where *choose* was taken for the view.
 
     Nothing else calls a view with one function. An asynchronous view is not called
     when its module is imported; `check_view` tells it from a chooser.
@@ -269,16 +268,15 @@ def check_view(view: Callable[..., Any], *, before: int = 0) -> Parameter | None
 
     Args:
         view: The function that is decorated.
-        before: How many positional arguments stand before the delivery: the request,
-            where the framework passes one. The ``self`` of a method comes on top.
+        before: How many positional arguments precede the delivery, such as the request.
+            The ``self`` of a method is not counted.
 
     Returns:
         The parameter; None where ``*args`` or ``**kwargs`` takes it.
 
     Raises:
-        ConfigurationError: There is no room for the delivery, or its parameter has a
-            default: should the order of two decorators be reversed, the view would
-            run unverified.
+        ConfigurationError: There is no parameter for the delivery, or it has a default:
+            with two decorators in the wrong order, the view would run unverified.
     """
     try:
         parameters = [*signature(view).parameters.values()]
@@ -314,8 +312,9 @@ def hide_delivery(
 ) -> None:
     """Give *wrapper* the signature of *view* without the parameter *name*.
 
-    Frameworks that read signatures (FastAPI, Django Ninja) then ask for what is left.
-    The annotations are evaluated, since the wrapper's module has other names.
+    Frameworks that read signatures (FastAPI, Django Ninja) then see only the other
+    parameters. The annotations are evaluated, since the wrapper's module has other
+    names.
     """
     try:
         own = signature(view)

@@ -1,7 +1,7 @@
 """The request life cycle that all HTTP adapters share.
 
-The method, the headers, the body, the signature, the claim, the view, and the end of
-the claim by the final status: the order is the same in every framework.
+The order is the same in every framework: method, headers, body, signature, claim, view,
+and the end of the claim by the final status.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ def handle(
     Args:
         verifier: The verifier of this request.
         headers: Its headers, as for `Verifier.verify`.
-        method: Its HTTP method; None for an event that names none.
-        existing: What an outer adapter left on the request; None if nothing.
+        method: Its HTTP method; None if it is unknown.
+        existing: The delivery that an outer adapter left on the request, or None.
         read: Returns the whole body, given the limit in bytes. It is called once the
             headers were checked, and raises a `DeliveryError` for a body that it
             cannot read.
-        run: Calls the view. What it raises is the view's own and goes through,
-            except for a `PayloadError`, which becomes a response.
+        run: Calls the view. Its exceptions go through, except for a `PayloadError`,
+            which becomes a response.
         status_of: Returns the HTTP status of a result or of an exception, or None if
             an exception has none.
-        respond: Makes the response to a refused request.
+        respond: Returns the response for an error.
         received_at: As for `Verifier.verify`.
 
     Returns:
@@ -126,10 +126,11 @@ def begin(
         received_at: As for `handle`.
 
     Returns:
-        The delivery, and what to give to `end`: None where there is no claim to end.
+        The delivery, and the reception to pass to `end`; None if there is no claim to
+        end.
 
     Raises:
-        DeliveryError: The request is refused; the error has the response.
+        DeliveryError: The request is refused; the error carries the response.
     """
     delivery = reusable(existing, verifier)
     if delivery is not None:

@@ -1,4 +1,4 @@
-"""Which requests a middleware verifies, however their target is spelled."""
+"""Decide which requests a middleware verifies, for any spelling of a path."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class PathPrefixes:
 
     @property
     def covers_all(self) -> bool:
-        """Whether every request is to be verified."""
+        """Whether every request must be verified."""
         return self._prefixes is None and not self._excluded
 
     def covers(self, path: bytes, *others: bytes, mount: bytes = b"") -> bool:
-        """Tell whether a request is to be verified.
+        """Tell whether a request must be verified.
 
         Args:
             path: Its path as the server decoded it.

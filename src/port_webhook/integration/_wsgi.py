@@ -1,4 +1,4 @@
-"""One HTTP request on WSGI: its signature headers, its body, and what replaces it."""
+"""One HTTP request on WSGI: its signature headers, and replacing its body."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _read_up_to(stream: Any, size: int) -> bytes:
 
 @boundary
 def replace_input(environ: Environ, payload: bytes) -> None:
-    """Let the application read *payload*, which was signed, with its length."""
+    """Let the application read the signed *payload* and its length."""
     environ["wsgi.input"] = BytesIO(payload)
     environ["wsgi.input_terminated"] = True
     environ["CONTENT_LENGTH"] = str(len(payload))

@@ -6,10 +6,9 @@
     def handler(delivery: Delivery, context: object): ...
 
 It takes the events of API Gateway (REST and HTTP APIs), of function URLs, of
-Application Load Balancers in both of their modes, and of callers who invoke the
-function themselves with ``headers`` and ``body``. For Kafka triggers there are
-`verify_kafka_event` and `handle_kafka_event`, which are loaded when they are first
-asked for: a cold start pays for what it uses.
+Application Load Balancers in both of their modes, and of direct invocations with
+``headers`` and ``body``. For Kafka triggers there are `verify_kafka_event` and
+`handle_kafka_event`, which are loaded on first use to keep cold starts short.
 """
 
 from __future__ import annotations

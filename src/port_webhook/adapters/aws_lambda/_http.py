@@ -81,17 +81,16 @@ def webhook(
 def webhook(
     verifier: object = None, /, *, choose: Choose | None = None, model: Any = None
 ) -> Callable[..., Any]:
-    """Let a handler see verified deliveries only.
+    """Call a handler with verified deliveries only.
 
-    A request that fails gets a response in the shape of its event, and the handler is
-    not called: 401, 400, 405, 413, 415, 422, or what a replay store says. What the
-    handler returns becomes a proxy response: a dict or a list as JSON, text, bytes,
-    None, or a full response, which is a dict with ``statusCode``. What it raises is
-    raised, so that Lambda reports it, and the request may run again.
+    A request that is refused gets the response of its `DeliveryError`, in the shape of
+    its event, and the handler is not called. The handler's result becomes a proxy
+    response: a dict or a list as JSON, text, bytes, None, or a full response, which is
+    a dict with ``statusCode``. Its exceptions go through, so that Lambda reports them,
+    and the request may run again.
 
-    An asynchronous handler runs in an event loop of its own. Lambda freezes the
-    process between two invocations: a loop that outlived its invocation would carry
-    forgotten tasks and dead connections into the next one.
+    An asynchronous handler runs in an event loop that ends with the invocation, since
+    Lambda freezes the process between two invocations.
 
     Args:
         verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
@@ -101,10 +100,10 @@ def webhook(
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The arguments cannot be meant so, the handler cannot be
-            called with the delivery and the context, or the verifier's replay store
-            is asynchronous. The decorated function raises it for the event of a queue
-            or a stream, and for a result that is not a response.
+        ConfigurationError: An argument is not valid, the handler cannot be called with
+            the delivery and the context, or the verifier's replay store is
+            asynchronous. The decorated function raises it for the event of a queue or a
+            stream, and for a result that is not a response.
     """
     return decorate(
         verifier,

@@ -148,9 +148,9 @@ def handle_kafka_event(
 ) -> dict[str, Any]:
     """Verify and handle the records of a Kafka trigger's event, one after another.
 
-    With a replay store a record is committed when its handler ends, and released
-    when it raises. The exception is logged by its type and place, since its message
-    may quote the payload; a handler that wants more logged catches it itself.
+    With a replay store a record is committed when its handler returns, and released
+    when it raises. Only the type and the place of the exception are logged, since its
+    message may quote the payload.
 
     The event source mapping must have ``ReportBatchItemFailures`` among its function
     response types. Without it Lambda takes any answer for a success.
@@ -158,8 +158,8 @@ def handle_kafka_event(
     Args:
         event: As for `verify_kafka_event`.
         verifier: As for `verify_kafka_event`.
-        handler: Called with each delivery; it may be asynchronous. What it returns
-            is dropped.
+        handler: Called with each delivery; it may be asynchronous. Its result is
+            ignored.
         model: Parse the payload into this and pass it instead of the delivery; a
             payload that is not the model counts as done.
         trust_record_time: As for `verify_kafka_event`.

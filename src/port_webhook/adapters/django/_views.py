@@ -99,24 +99,23 @@ def webhook(
     choose: Choose | None = None,
     model: Any = None,
 ) -> Callable[..., Any]:
-    """Let a view see verified deliveries only; they follow the request.
+    """Call a view with verified deliveries only, after the request.
 
     Views may be synchronous or asynchronous. Of a class-based view, decorate
-    ``dispatch`` with ``method_decorator``, or use `PortWebhookMixin`. The view needs
-    no CSRF token and no login, wherever the decorator stands among others. A request
-    that fails gets its response without a call of the view: 400, 401, 405, 413, 415,
-    422, or what a replay store says.
+    ``dispatch`` with ``method_decorator``, or use `PortWebhookMixin`. The view needs no
+    CSRF token and no login, wherever the decorator stands among others. It is not
+    called for a request that is refused; the response is that of the `DeliveryError`.
 
     Args:
         verifier: A `Verifier`. Without it, and as bare ``@webhook``, the settings or
             the environment are read when the first request comes.
-        choose: Takes the request and returns its verifier, in place of *verifier*.
-            For an asynchronous view it may be asynchronous, or else runs in a thread.
+        choose: Takes the request and returns its verifier, in place of *verifier*. For
+            an asynchronous view it may be asynchronous; otherwise it runs in a thread.
         model: Parse the payload into this and pass it instead of the delivery; see
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The view is a class, a method or has no parameter for the
+        ConfigurationError: The view is a class or a method, or has no parameter for the
             delivery; or it is synchronous, and *choose* or the replay store is not.
     """
     # method_decorator decorates anew for each request.
@@ -137,7 +136,7 @@ def webhook(
 
 
 class PortWebhookMixin(ViewBase):
-    """Let a class-based view see verified deliveries only.
+    """Verify requests before a class-based view handles them.
 
     Put it before ``View``, or before ``APIView`` of the REST framework. Everything
     else is as for `webhook`.
@@ -146,7 +145,7 @@ class PortWebhookMixin(ViewBase):
         verifier: A `Verifier`, or a method that takes the request and returns one
             (in an asynchronous view, it may be asynchronous); None reads the settings
             or the environment. ``as_view`` takes it as well.
-        model: What to parse the payload into, for ``parsed``; None for nothing.
+        model: The type to parse the payload into, as ``parsed``; None: the delivery.
         delivery: The verified `Delivery`, from ``dispatch`` on.
         parsed: The payload as *model*, or the delivery if that is None.
     """

@@ -96,11 +96,11 @@ def webhook(
     choose: Choose | None = None,
     model: Any = None,
 ) -> Callable[..., Any]:
-    """Let an endpoint see verified deliveries only.
+    """Call an endpoint with verified deliveries only.
 
     Put it below ``@app.post``. The first parameter takes the delivery, after one that
-    is annotated as the `Request`, and after ``self``; the others are FastAPI's. The
-    endpoint is not called for a request that fails; see `PortWebhook`.
+    is annotated as the `Request`, and after ``self``; FastAPI fills in the others. The
+    endpoint is not called for a request that is refused; see `PortWebhook`.
 
     Args:
         verifier: A `Verifier`. Without it, and as bare ``@webhook``, the environment
@@ -110,8 +110,8 @@ def webhook(
             `Delivery.parse`.
 
     Raises:
-        ConfigurationError: The arguments cannot be meant so; or the endpoint has no
-            room for the delivery, or declares a body of its own, which is for
+        ConfigurationError: An argument is not valid; or the endpoint has no parameter
+            for the delivery, or declares a body of its own, which needs
             `webhook_route`.
     """
 

@@ -70,10 +70,10 @@ class _Missing:
 class PortWebhook(Scheme):
     """A dependency that verifies the request and gives its delivery.
 
-    It owns the body: the headers are checked before it is read, and reading stops at
-    the limit. A request that fails gets an `HTTPException` whose ``detail`` names no
-    more than the class of failure. With a replay store, the claim ends when the
-    response starts, by its status.
+    The headers are checked before the body is read, and reading stops at the limit. A
+    request that is refused gets an `HTTPException` whose ``detail`` names only the
+    class of failure. With a replay store, the claim ends when the response starts, by
+    its status.
 
     Args:
         verifier: A `Verifier`; None reads the environment when the first request

@@ -1,4 +1,4 @@
-"""What the documentation of an application says about a verified endpoint.
+"""Document verified endpoints in the OpenAPI schema of an application.
 
 FastAPI lets a dependency show a security scheme, but neither a body nor responses, so
 `extend_documentation` adds to the function that documents a route.

@@ -48,7 +48,7 @@ def webhook_route(
     *,
     choose: Choose | None = None,
 ) -> type[APIRoute]:
-    """Make a route class that verifies requests before FastAPI parses them.
+    """Return a route class that verifies requests before FastAPI parses them.
 
     ::
 

@@ -1,7 +1,7 @@
 """The schema of a verified body, for an OpenAPI 3.1 document.
 
-FastAPI documents what it parses itself. A body that is verified before it is parsed
-is none of that.
+FastAPI documents only the bodies that it parses itself, and not those that are verified
+first.
 """
 
 from __future__ import annotations
