@@ -42,13 +42,15 @@ class PortClient:
         client_id: The client id of your organisation, or of a machine user.
         client_secret: The secret that belongs to it, as text, bytes or ``SecretStr``.
         options: ``region``, ``eu`` or ``us``, or a ``base_url`` in its place;
-            ``timeout``, of each step of a request, in seconds (10); ``attempts``, how
-            often a request is sent at most (5); ``max_wait``, the longest wait before
-            an attempt, in seconds (60): where Port asks for a longer one the call
-            fails; ``error_text``, whether the summary of a failure has the text of the
-            exception (False); ``logger`` and ``level``, whose records each report
-            sends to the log of its run; ``http_client``, an `httpx2.Client` of your
-            own, with its own timeouts, which you close; ``clock`` and ``sleep``.
+            ``timeout``, of each step of a request, in seconds (10), while a whole
+            response may take six times as long; ``attempts``, how often a request is
+            sent at most (5); ``max_wait``, how long one call waits at most, all waits
+            between its attempts together, in seconds (60): where Port asks for a
+            longer wait than is left, the call fails at once; ``error_text``, whether
+            the summary of a failure has the text of the exception (False); ``logger``
+            and ``level``, whose records each report sends to the log of its run;
+            ``http_client``, an `httpx2.Client` of your own, with its own timeouts,
+            which you close; ``clock`` and ``sleep``.
 
     Raises:
         ConfigurationError: An argument is not valid.
