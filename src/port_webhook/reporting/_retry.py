@@ -102,7 +102,7 @@ def wait_for(
     if told is not None and told >= _LEAST_TOLD:
         return told
     # Clients that failed together do not come back together.
-    backoff = _FIRST_WAIT * 2 ** (attempt - 1) * (0.75 + jitter() / 2)
+    backoff: float = _FIRST_WAIT * 2 ** (attempt - 1) * (0.75 + jitter() / 2)
     return max(backoff, told or 0.0)
 
 
