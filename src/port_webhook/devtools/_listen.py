@@ -341,12 +341,14 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def check_url(option: str, url: str) -> str:
-    """Return *url* if it is one of HTTP without credentials.
+def check_url(option: str, url: str | None) -> str | None:
+    """Return *url* if it is one of HTTP without credentials, or none.
 
     Raises:
         ListenError: It is not.
     """
+    if url is None:
+        return None
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -15,7 +15,16 @@ from port_webhook.decryption import (
     decrypt_secret,
 )
 from port_webhook.devtools._captures import CaptureError
-from port_webhook.devtools._options import Json, SecretFile, find_secrets, read_file
+from port_webhook.devtools._options import find_secrets, read_file
+from port_webhook.devtools._parameters import (
+    Ciphertext,
+    EncryptedBody,
+    Json,
+    PasswordFile,
+    Paths,
+    PrivateKey,
+    SecretFile,
+)
 from port_webhook.devtools._terminal import REFUSED, fail, say_json
 from port_webhook.exceptions import DecryptionError, PayloadError
 
@@ -25,42 +34,12 @@ _MAX_KEY = 65_536
 
 
 def decrypt(
-    value: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="VALUE",
-            help="The encrypted value, base64; - is standard input.",
-            show_default=False,
-        ),
-    ] = None,
+    value: Ciphertext = None,
     *,
-    body: Annotated[
-        str | None,
-        typer.Option(
-            "--body", metavar="FILE", help="A body with secret inputs, instead."
-        ),
-    ] = None,
-    path: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--path",
-            metavar="PATH",
-            help="Where a value stands in the body, if nothing marks it; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    private_key: Annotated[
-        str | None,
-        typer.Option(
-            "--private-key",
-            metavar="FILE",
-            help="PEM of the key, for values that were encrypted before Port saw them.",
-        ),
-    ] = None,
-    password_file: Annotated[
-        str | None,
-        typer.Option("--password-file", metavar="FILE", help="Password of the PEM."),
-    ] = None,
+    body: EncryptedBody = None,
+    path: Paths = None,
+    private_key: PrivateKey = None,
+    password_file: PasswordFile = None,
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
