@@ -26,6 +26,7 @@ from port_webhook.devtools._copies import as_curl, as_fixture
 from port_webhook.devtools._masking import mask_headers
 from port_webhook.devtools._pretty import pretty
 from port_webhook.devtools._printer import summarise
+from port_webhook.devtools._receiver import join_url
 from port_webhook.exceptions import PayloadError, PortWebhookError
 from port_webhook.models import load_invocation
 
@@ -313,7 +314,7 @@ class Inspector:
     def _url_of(self, record: Record) -> str:
         if self._receiver.forwarder is not None:
             return self._receiver.forwarder.target(record)
-        return self._base_url + record.target
+        return join_url(self._base_url, record.target)
 
 
 def new_token() -> str:

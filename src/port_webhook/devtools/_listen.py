@@ -128,7 +128,7 @@ class Session:
         )
         set_source(self._verifier, source)
         host, self._port = listener.getsockname()[:2]
-        self.url = f"http://{_in_url(host)}:{self._port}"
+        self.url = f"http://{_in_url(_reachable(host))}:{self._port}"
         self.token = new_token()
         self._check_loop()
 
@@ -297,7 +297,8 @@ class Session:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host = parts.hostname or ""
         own = {self._options.host.lower(), self._listener.getsockname()[0]}
-        if port == self._port and (is_loopback(host) or host in own):
+        here = is_loopback(_reachable(host)) or host in own
+        if port == self._port and here:
             raise ListenError("--forward leads back to this receiver.")
 
 
@@ -374,6 +375,11 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ListenError(f"{host}:{port} cannot be used ({reason}); see --port.")
+
+
+def _reachable(host: str) -> str:
+    """Return an address by which a browser here finds *host*."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # the point
 
 
 def _in_url(host: str) -> str:
