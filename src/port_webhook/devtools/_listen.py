@@ -342,7 +342,9 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def check_url(option: str, url: str | None) -> str | None:
+def check_url(
+    option: str, url: str | None, example: str = "http://127.0.0.1:5000/port"
+) -> str | None:
     """Return *url* if it is one of HTTP without credentials, or none.
 
     Raises:
@@ -357,7 +359,7 @@ def check_url(option: str, url: str | None) -> str | None:
     except ValueError:
         is_url, parts = False, urlsplit("")
     if not is_url:
-        raise ListenError(f"{option} takes a URL such as http://127.0.0.1:5000/port.")
+        raise ListenError(f"{option} takes a URL such as {example}.")
     if parts.username or parts.password:
         raise ListenError(f"{option} takes a URL without a user and a password.")
     return url

@@ -87,7 +87,7 @@ class Sources(NamedTuple):
         """
         capture = self._read_capture()
         if capture is None and self.body is None:
-            raise CaptureError("give a BODY, or a capture such as --http FILE")
+            raise CaptureError("Give a BODY, or a capture such as --http FILE")
         if capture is None or self.body is not None:
             known = capture or Capture(b"", [])
             capture = known._replace(body=read_file(self.body or _STDIN))
@@ -104,7 +104,7 @@ class Sources(NamedTuple):
         }
         given = [name for name, (path, _) in readers.items() if path is not None]
         if len(given) > 1:
-            raise CaptureError(f"give one of --{' and --'.join(given)}, not both")
+            raise CaptureError(f"Give one of --{' and --'.join(given)}, not both")
         for path, read in readers.values():
             if path is not None:
                 raw = read_file(path)

@@ -26,7 +26,11 @@ from port_webhook.devtools._parameters import (
     SecretFile,
 )
 from port_webhook.devtools._terminal import REFUSED, fail, say_json
-from port_webhook.exceptions import DecryptionError, PayloadError
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DecryptionError,
+    PayloadError,
+)
 
 __all__ = ["decrypt"]
 
@@ -45,7 +49,7 @@ def decrypt(
 ) -> None:
     """Decrypt a secret input, or all of a body."""
     if (value is None) == (body is None):
-        raise CaptureError("give a VALUE, or --body FILE")
+        raise CaptureError("Give a VALUE, or --body FILE")
     key = None if private_key is None else read_file(private_key, _MAX_KEY)
     password = None
     if password_file is not None:
@@ -92,4 +96,13 @@ def _decrypt_body(
     options |= {"private_key": key, "password": password}
     if secrets:
         options["client_secret"] = secrets
-    return decrypt_properties(document, **options)
+    try:
+        return decrypt_properties(document, **options)
+    except ConfigurationError as error:
+        if paths or "in paths" not in str(error):
+            raise
+        # The message is for code.
+        raise CaptureError(
+            "Nothing in this body is marked as encrypted. If values are, name each, "
+            "such as --path payload.entity.properties.password"
+        )

@@ -69,7 +69,7 @@ def listen(
     mode = _read_mode(compact=compact, quiet=quiet, json=as_json)
     content = _read_answer(body)
     if content and respond is None and forward is not None:
-        raise CaptureError("with --forward, --body needs --respond")
+        raise CaptureError("With --forward, --body needs --respond")
     secrets = find_secrets(secret_file)
     try:
         serve(
@@ -78,7 +78,7 @@ def listen(
                 port=port,
                 forward=check_url("--forward", forward),
                 answer=Answer(respond, content, delay),
-                smee=check_url("--smee", smee),
+                smee=check_url("--smee", smee, "https://smee.io/CHANNEL"),
                 history=history,
                 keep=keep,
                 mode=mode,
@@ -96,7 +96,7 @@ def listen(
 def _read_mode(**modes: bool) -> Mode:
     chosen = [name for name, wanted in modes.items() if wanted]
     if len(chosen) > 1:
-        raise CaptureError(f"give one of --{' and --'.join(chosen)}")
+        raise CaptureError(f"Give one of --{' and --'.join(chosen)}")
     return cast("Mode", chosen[0]) if chosen else "readable"
 
 
