@@ -4,6 +4,7 @@ import html
 import json
 import shlex
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -29,7 +30,7 @@ def units(text, form):
     return "".join(form.format(found[at : at + 4]) for at in range(0, len(found), 4))
 
 
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it stands": lambda text: text,
     "JSON": in_json,
     "JSON without escapes": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],

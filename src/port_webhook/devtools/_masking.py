@@ -139,6 +139,5 @@ def _spell_base64(text: str) -> Iterator[str]:
         # The first characters, and the last one, hold bits of what is beside it.
         first = -(-before * 8 // 6)
         end = len(encoded) if (before + len(raw)) % 3 == 0 else len(encoded) - 1
-        certain = encoded[first:end]
-        if len(certain) >= _SHORTEST:
-            yield re.escape(certain).replace(r"\+", "[+-]").replace("/", "[/_]")
+        certain = re.escape(encoded[first:end])
+        yield certain.replace(r"\+", "[+-]").replace("/", "[/_]")
