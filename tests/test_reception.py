@@ -26,47 +26,9 @@ from port_webhook import (
     ReplayStoreError,
     SignatureMismatchError,
 )
+from tests.store_doubles import AsyncStore, Store
 
 BODY = b'{"context":{"runId":"r_1"}}'
-
-
-class Store:
-    """A store whose answers the test chooses; an exception is raised."""
-
-    def __init__(self, claim="claimed", commit=True, release=True):
-        self.answers = {"claim": claim, "commit": commit, "release": release}
-        self.calls = []
-
-    def _answer(self, step, key, owner, *seconds):
-        self.calls.append((step, key, owner, *seconds))
-        answer = self.answers[step]
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer() if callable(answer) else answer
-
-    def claim(self, key, owner, lease):
-        return self._answer("claim", key, owner, lease)
-
-    def commit(self, key, owner, ttl):
-        return self._answer("commit", key, owner, ttl)
-
-    def release(self, key, owner):
-        return self._answer("release", key, owner)
-
-    @property
-    def steps(self):
-        return [call[0] for call in self.calls]
-
-
-class AsyncStore(Store):
-    async def claim(self, key, owner, lease):
-        return self._answer("claim", key, owner, lease)
-
-    async def commit(self, key, owner, ttl):
-        return self._answer("commit", key, owner, ttl)
-
-    async def release(self, key, owner):
-        return self._answer("release", key, owner)
 
 
 class Memory(Store):

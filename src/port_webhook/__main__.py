@@ -15,6 +15,8 @@ def main() -> None:
         from port_webhook.devtools._app import app
 
         app(prog_name="port-webhook")
+    except KeyboardInterrupt:  # before typer waits for it, while it is imported
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

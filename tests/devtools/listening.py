@@ -101,6 +101,7 @@ class Upstream:
         self.requests: list[tuple[str, list[tuple[str, str]], bytes]] = []
         self.response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         self.url = ""
+        self.hangs: asyncio.Event | None = None
 
     async def _serve(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -110,6 +111,8 @@ class Upstream:
         length = int(dict(headers).get("content-length", "0"))
         body = await reader.readexactly(length)
         self.requests.append((line, headers, body))
+        if self.hangs is not None:
+            await self.hangs.wait()
         writer.write(self.response)
         await writer.drain()
         writer.close()

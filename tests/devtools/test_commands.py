@@ -245,7 +245,8 @@ def test_a_secret_comes_from_several_files(folder, signed):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["verify"], "give a BODY"),
+        (["verify"], "Give a BODY"),
+        (["verify", "--http", "body.json"], "line 1 is no header; is it raw HTTP?"),
         (["verify", "missing.json"], "missing.json: No such file"),
         (["verify", "."], "Is a directory"),
         (["verify", "a\0b"], "ValueError"),
@@ -267,7 +268,10 @@ def test_a_secret_comes_from_several_files(folder, signed):
         (["decrypt", "a", "--body", "b"], "VALUE"),
         (["decrypt", "a", "--private-key", "missing"], "No such file"),
         (["decrypt", "--body", "empty"], "not JSON"),
-        (["decrypt", "--body", "body.json"], "nothing in this body is marked"),
+        (
+            ["decrypt", "--body", "body.json"],
+            "--path payload.entity.properties.password",
+        ),
         (["send", "ftp://x"], "http://"),
         (["send", "http://["], "http://"),
         (["send", "x"], "http://"),
@@ -621,6 +625,17 @@ class TestModule:
         assert 'pip install "port-webhook[cli]"' in done.stderr
         assert "Traceback" not in done.stderr
 
+    def test_ctrl_c_while_it_starts_shows_no_traceback(self, monkeypatch):
+        def stop(**_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("port_webhook.devtools._app.app", stop)
+
+        with pytest.raises(SystemExit) as ended:
+            port_webhook.__main__.main()
+
+        assert ended.value.code == 130
+
     def test_another_missing_module_is_an_error(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "port_webhook.devtools._app", None)
 
@@ -636,6 +651,29 @@ class TestModule:
             port_webhook.__main__.main()
 
         assert "typer is missing" in capsys.readouterr().err
+
+
+def test_an_output_that_takes_nothing_is_named(folder, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("typer.echo", full)
+
+    done = call("sign", "body.json")
+
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "Error: The output cannot be written: No space left on device.\n"
+
+
+def test_a_reader_that_is_gone_is_not_reported(folder, monkeypatch):
+    def gone(_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("typer.echo", gone)
+
+    done = call("sign", "body.json")
+
+    assert (done.status, done.out, done.err) == (1, "", "")
 
 
 def test_no_command_shows_a_secret(folder, signed):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -48,6 +49,7 @@ class Application(ThreadingHTTPServer):
 
     def __init__(self):
         self.bodies = []
+        self.response = b"hello from the application"
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
@@ -68,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         length = int(self.headers["content-length"])
         self.server.bodies.append(self.rfile.read(length))
-        self._answer(b"hello from the application")
+        self._answer(self.server.response)
 
     def _answer(self, body):
         self.send_response(200)
@@ -99,6 +101,7 @@ def application():
 @pytest.fixture
 def command(application):
     application.bodies.clear()
+    application.response = b"hello from the application"
     with Command("--forward", application.url).start() as command:
         yield command
 
@@ -238,6 +241,111 @@ def test_html_and_script_of_a_delivery_stay_text(command, open_page):
     assert page.evaluate("window.hacked") is None
 
 
+MARK = "window.hacked=1"
+PAYLOADS = [
+    f"<script>{MARK}</script>",
+    f"</script><script>{MARK}</script>",
+    f"</title></textarea></style></pre><script>{MARK}</script>",
+    f"]]></script><svg/onload={MARK}>",
+    f"--><svg><script>{MARK}</script></svg>",
+    f"<img src=x onerror={MARK}>",
+    f"<iframe srcdoc='<script>parent.{MARK}</script>'>",
+    f"<a href=javascript:{MARK} autofocus onfocus={MARK}>x</a>",
+    f"<form action=javascript:{MARK}><button autofocus>x",
+    f"<base href=//a.invalid/><link rel=stylesheet href=javascript:{MARK}>",
+    f"<meta http-equiv=refresh content='0;url=javascript:{MARK}'>",
+    f"<style>@import 'javascript:{MARK}'</style>",
+    f"javascript:{MARK}",
+    f"data:text/html,<script>{MARK}</script>",
+    f"'-{MARK}-'",
+    f'"-{MARK}-"',
+    f"${{{MARK}}}",
+    f"{{{{{MARK}}}}}",
+    f"\\u003cscript\\u003e{MARK}\\u003c/script\\u003e",
+    f"&lt;img src=x onerror={MARK}&gt;",
+    f"<!--<img src=--><img src=x onerror={MARK}//>",
+    f"<math><mtext></form><form><mglyph><style></math><img src onerror={MARK}>",
+    "__proto__",
+    "constructor",
+    "row-1",
+    "\u202emoc.live\u2066\u2069 \x00\x07\x1b[31m\x7f\u2028\u2029\u200f",
+    "\ufeff\u200b\ud800 lone",
+]
+
+
+def hostile(payload, number):
+    """Return a document whose names, values and identifiers are *payload*."""
+    document = action_invocation(run_id=f"r_{number}{payload}")
+    document["action"] = document["payload"]["action"]["identifier"] = payload
+    document["payload"]["properties"] = {payload: [payload, {payload: payload}]}
+    document["trigger"]["by"]["user"]["email"] = payload
+    document["context"]["blueprint"] = document["context"]["entity"] = payload
+    return document
+
+
+def send_raw(command, target, payload, body, headers):
+    """Send what no HTTP client would."""
+    host, port = command.url.removeprefix("http://").split(":")
+    value = "".join(each for each in payload if each.isprintable())
+    lines = [
+        f"POST {target} HTTP/1.1",
+        "Host: a",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        f"X-Payload: {value}",
+        *(f"{name}: {text}" for name, text in headers.items()),
+    ]
+    with socket.create_connection((host, int(port))) as client:
+        head = "\r\n".join(lines).encode("utf-8", "replace")
+        client.sendall(head + b"\r\n\r\n" + body)
+        while client.recv(65_536):
+            pass
+
+
+def test_nothing_that_a_delivery_holds_runs(command, application, open_page):
+    for number, payload in enumerate(PAYLOADS):
+        body, headers = sign_request(hostile(payload, number), SECRET)
+        target = "/" + "".join(each for each in payload if "!" <= each <= "~")
+        # Verified ones are forwarded, and the response quotes them.
+        application.response = payload.encode("utf-8", "replace")
+        send_raw(command, target + "?q=" + target, payload, body, headers)
+        body = payload.encode("utf-8", "surrogatepass")
+        send_raw(
+            command, f"x{target}", payload, body, {"x-port-signature": payload[:5]}
+        )
+    page = open_page(command.page)
+    page.on("dialog", lambda _: pytest.fail("a dialog"))
+    page.context.on("page", lambda _: pytest.fail("a window"))
+    expect(page.locator("#count")).to_have_text(f"{2 * len(PAYLOADS)} kept")
+    for _ in range(2 * len(PAYLOADS)):
+        before = page.locator("#detail").text_content()
+        page.keyboard.press("j")
+        page.wait_for_function(
+            "before => document.getElementById('detail').textContent !== before",
+            arg=before,
+        )
+        page.keyboard.press("e")
+        expect(page.locator("#editor .tools")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        assert page.evaluate("window.hacked") is None
+        foreign = "script, iframe, a, form, img, svg, math, style, meta, base, link"
+        assert page.locator(foreign).and_(page.locator("main *")).count() == 0
+    page.keyboard.press("d")
+    page.keyboard.press("k")
+    expect(page.locator("#detail h2")).to_contain_text("compared with")
+    page.locator("#filter").fill(PAYLOADS[0].lower())
+    expect(page.locator(".row").first).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("({}).polluted") is None
+    assert page.url == f"{command.url}/_inspector/"
+    assert page.locator("script").count() == 1
+    # What would reorder the text around it is shown as an escape.
+    page.locator("#filter").fill("moc.live")
+    verified = page.locator(".row", has_text="verified")
+    expect(verified).to_contain_text(r"\u202emoc.live\u2066")
+
+
 def test_copies_go_to_the_clipboard(command, open_page):
     genuine(command)
     page = open_page(command.page, permissions=["clipboard-read", "clipboard-write"])
@@ -266,6 +374,7 @@ def test_the_page_explains_a_refusal_and_shows_no_secret(command, open_page):
 def test_a_foreign_page_can_neither_read_nor_act(command, application, open_page):
     genuine(command)
     application.bodies.clear()
+    application.response = b"hello from the application"
     page = open_page(application.url)
     token = command.page.partition("=")[2]
     reach = """async ([base, token]) => {

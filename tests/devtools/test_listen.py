@@ -18,7 +18,6 @@ from port_webhook.devtools._listen import (
     _bind,
     check_url,
 )
-from port_webhook.devtools._masking import Mask
 from port_webhook.devtools._printer import Filters, Printer, visible
 from port_webhook.devtools._receiver import Answer
 from port_webhook.testing import action_invocation, sign_as_agent, sign_request
@@ -174,6 +173,130 @@ async def test_the_response_of_the_forward_url_reaches_the_sender():
     assert detail["forwarded"]["body"]["text"] == "bad"
 
 
+@pytest.mark.parametrize(
+    ("response", "status"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://a.invalid/\r\n\r\n", 302),
+        (b"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 201 Made\r\n\r\n", 201),
+        (b"HTTP/1.1 101 Other\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", 502),
+        (b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", 502),
+        (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 502),
+        (b"HTTP/1.1 200 \x1b[31m\r\nContent-Length: 0\r\n\r\n", 200),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello", 204),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", 502),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", 200),
+        (b"\x00\xff\r\n\r\n", 502),
+        (b"", 502),
+    ],
+)
+async def test_whatever_the_application_answers_the_sender_gets_a_response(
+    response, status
+):
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        upstream.response = response
+        answer = await client.post("/port", **signed())
+        await client.printed("forwarded: ")
+        (found,) = await client.deliveries()
+    assert (answer.status_code, found["status"]) == (status, status)
+    assert len(upstream.requests) == 1
+
+
+async def test_headers_are_passed_on_as_bytes_and_only_those_for_the_next_hop():
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        upstream.response = (
+            "HTTP/1.1 200 OK\r\nX-Name: 東京\r\nDate: today\r\nServer: own\r\n"
+            "Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n"
+            "Proxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+        request = signed()
+        request["headers"] |= {
+            "Connection": "x-hop, x-port-signature",
+            "X-Hop": "1",
+            "Keep-Alive": "5",
+            "X-Kept": "ö".encode(),
+        }
+        response = await client.post("/port", **request)
+    assert response.headers.raw.count((b"x-name", "東京".encode())) == 1
+    assert response.headers["server"] == "own"
+    assert len(response.headers.get_list("date")) == 1
+    assert not response.headers.keys() & {"x-hop", "keep-alive", "proxy-authenticate"}
+    ((_, sent, _),) = upstream.requests
+    names = {name for name, _ in sent}
+    assert not names & {"x-hop", "keep-alive"}
+    assert dict(sent)["x-kept"] == "ö".encode().decode("latin-1")
+    # The signature is what a delivery is about.
+    assert "x-port-signature" in names
+
+
+async def test_a_response_that_takes_too_long_is_given_up(monkeypatch):
+    monkeypatch.setattr(_receiver, "_MAX_SECONDS", 0.01)
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        upstream.hangs = asyncio.Event()
+        response = await client.post("/port", **signed())
+        printed = await client.printed("no response in time")
+        upstream.hangs.set()
+    assert response.status_code == 502
+    assert "forwarded: no response" in printed
+
+
+async def test_a_response_in_many_pieces_is_read():
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        upstream.response = head + b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n"
+        response = await client.post("/port", **signed())
+    assert response.content == b"x" * 5000
+
+
+TARGETS = [
+    ("/port?x=1", "/port?x=1"),
+    ("@a.invalid/x", "/"),
+    (":80@a.invalid/x?y", "/?y"),
+    (".a.invalid/x", "/"),
+    ("http://a.invalid/x/y?z", "/x/y?z"),
+    ("http://a.invalid", "/"),
+    ("//a.invalid/x", "//a.invalid/x"),
+    ("*", "/"),
+    ("?x=1", "/?x=1"),
+]
+
+
+@pytest.mark.parametrize(("target", "path"), TARGETS)
+async def test_no_target_leads_a_delivery_to_another_host(target, path):
+    body, headers = sign_request({"n": 1}, SECRET)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        port = int(client.session.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n{lines}\r\n".encode() + body)
+        answer = await reader.read()
+        writer.close()
+        again = (await client.api("deliveries/1/send", {"fresh": True})).json()
+        curl = (await client.api("deliveries/1")).json()["curl"]
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert [line for line, _, _ in upstream.requests] == [f"POST {path} HTTP/1.1"] * 2
+    assert again["forwarded"]["url"] == upstream.url + path
+    assert f"{upstream.url}{path}" in curl
+    async with receiver() as client:
+        url = client.session.url
+        assert _receiver.join_url(url, target) == url + path
+
+
+async def test_slow_clients_keep_nobody_waiting():
+    async with receiver() as client:
+        port = int(client.session.url.rpartition(":")[2])
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        for number, (_, writer) in enumerate(slow):
+            writer.write(head + (b"\r\n1" if number % 2 else b""))
+            await writer.drain()
+        response = await client.post("/port", **signed())
+        for _, writer in slow:
+            writer.close()
+        await client.printed("unreadable_body")
+    assert response.status_code == 202
+
+
 async def test_an_answer_that_is_given_wins_over_the_forward_url():
     async with Upstream() as upstream:
         options = {"forward": upstream.url, "answer": Answer(203)}
@@ -221,13 +344,23 @@ def test_a_failure_to_forward_is_named(error, words):
     assert _receiver._name_failure(error) == words
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::]"])
 def test_forwarding_to_itself_is_refused(host):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         options = Options(forward=f"http://{host}:{port}/x")
         with pytest.raises(ListenError, match="leads back"):
             Session(options, [SECRET], Printer("quiet"), listener)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "http://127.0.0.1:"), ("127.0.0.1", "http://127.0.0.1:")],  # noqa: S104  # the point
+)
+def test_the_address_that_is_shown_can_be_opened(host, url):
+    with socket.create_server((host, 0)) as listener:
+        session = Session(Options(host=host), [SECRET], Printer("quiet"), listener)
+    assert session.url.startswith(url)
 
 
 def test_forwarding_to_another_port_of_this_machine_is_not():
@@ -344,15 +477,6 @@ async def test_a_terminal_is_not_steered_by_a_delivery():
 
 def test_text_is_made_visible():
     assert visible("a\x1b[1mé\u202e") == "a\\x1b[1mé\\u202e"
-
-
-def test_a_secret_is_hidden_however_it_is_escaped():
-    mask = Mask(['sé"c/ret', b"another secret", "abc"])
-    assert mask.text('x sé"c/ret, s\\u00e9\\"c/ret, abc') == "x (hidden), (hidden), abc"
-    assert mask.text("s%C3%A9%22c%2Fret s%C3%A9%22c/ret") == "(hidden) (hidden)"
-    assert mask.value({"another secret": [1, None, "another secret"]}) == {
-        "(hidden)": [1, None, "(hidden)"]
-    }
 
 
 async def test_the_secret_is_not_printed_although_a_delivery_holds_it():

@@ -1,6 +1,8 @@
 """The deliveries that are kept, in memory and in a file."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -160,3 +162,56 @@ def test_a_file_that_cannot_be_written_is_given_up_with_a_word(tmp_path):
     assert len(words) == 1
     assert "cannot be written" in words[0]
     assert len(history) == 2
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from port_webhook.devtools._history import History, Record
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder, at_start = Path(sys.argv[1]), sys.argv[2] == "start"
+words = []
+
+
+def record(size):
+    return Record(1.5, "http", "POST", "/", [], b"x" * size)
+
+
+def keep(history, each):
+    history.add(each)
+    history.finish(each, 202, None)
+
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+history = History(9, folder / "file", words.append)
+if at_start:
+    keep(history, record(2000))
+    limit(1000)
+    try:
+        History(9, folder / "file")
+    except OSError as error:
+        words.append(str(error))
+else:
+    limit(3000)
+    for size in (500, 5000, 500):
+        keep(history, record(size))
+print(len(words), len(history), words[0])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the size of a file")
+@pytest.mark.parametrize("when", ["start", "later"])
+def test_a_full_disk_costs_no_line_that_was_there(tmp_path, when):
+    command = [sys.executable, "-c", FULL, str(tmp_path), when]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    count, held, words = done.stdout.split(" ", 2)
+    assert (count, int(held)) == ("1", 1 if when == "start" else 3)
+    assert "large" in words.lower()
+    # Nothing is left of what was not written.
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    again = History(9, tmp_path / "file")
+    assert (len(again), again.skipped) == (1, 0)

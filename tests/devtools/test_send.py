@@ -190,23 +190,31 @@ def test_an_endpoint_that_is_not_there_ends_with_status_1(run):
     other = run("send", "http://nowhere.localhost:1/port", "--check")
 
     assert done.status == line.status == other.status == 1
-    assert done.err.startswith("Error: ConnectError: ")
+    assert done.err.startswith("Error: Nothing answers at http://127.0.0.1:1/port")
+    assert done.err.endswith(": is the server running?\n")
     assert line.json["status"] is None
-    assert "ConnectError" in line.json["error"]
-    assert "The genuine request failed: ConnectError" in other.err
+    assert "is the server running?" in line.json["error"]
+    assert "The genuine request failed: Nothing answers at" in other.err
 
 
-def test_a_failure_without_words_has_some(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ReadError", "ReadError: no answer"),
+        ("ReadTimeout", "No answer in 1 s (ReadTimeout); see --timeout."),
+    ],
+)
+def test_a_failure_without_words_has_some(monkeypatch, name, words):
     import httpx2
 
     from port_webhook.devtools._sending import Sender
 
     def fail(*_, **__):
-        raise httpx2.ReadTimeout("")
+        raise getattr(httpx2, name)("")
 
     with Sender("http://127.0.0.1:1", "POST", [], 1) as sender:
         monkeypatch.setattr(sender._client, "stream", fail)
-        assert sender.post([], b"").error == "ReadTimeout: no answer"
+        assert sender.post([], b"").error == words
 
 
 @RUNNERS

@@ -7,7 +7,7 @@ import pytest
 
 from port_webhook.devtools import _smee
 from port_webhook.devtools._listen import ListenError
-from port_webhook.devtools._smee import EventReader, read_event
+from port_webhook.devtools._smee import EventReader, SmeeError, read_event
 from port_webhook.testing import sign_as_agent, sign_request
 
 from .listening import SECRET, Upstream, receiver
@@ -17,6 +17,11 @@ READY = b"event: ready\ndata: {}\n\n"
 PING = b"event: ping\ndata: {}\n\n"
 # Real smee names no time. The tests do not want to wait.
 SOON = b"retry: 1\n\n"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(_smee, "_LEAST_DELAY", 0.001)
 
 
 class Smee:
@@ -200,10 +205,66 @@ def test_events_are_read_however_the_bytes_arrive(size):
     assert reader.retry == 2.5
 
 
-def test_a_waiting_time_is_bounded():
+@pytest.mark.parametrize(("told", "kept"), [("99999999999999", 30), ("0", 0.5)])
+def test_a_waiting_time_is_bounded(monkeypatch, told, kept):
+    monkeypatch.undo()
     reader = EventReader()
-    reader.feed(b"retry: 99999999999999\n\n")
-    assert reader.retry == 30
+    reader.feed(f"retry: {told}\n\n".encode())
+    assert reader.retry == kept
+
+
+@pytest.mark.parametrize("line", [b"data\n", b"data:\n", b"data: x\n", b"x"])
+def test_an_event_of_many_small_pieces_is_bounded(monkeypatch, line):
+    monkeypatch.setattr(_smee, "_MAX_EVENT", 1000)
+    reader = EventReader()
+
+    def feed():
+        for _ in range(1100):
+            reader.feed(line)
+
+    with pytest.raises(SmeeError, match="more than 1000 bytes"):
+        feed()
+
+
+def test_each_byte_is_looked_at_once():
+    # Looked at again with each new one, these would take minutes.
+    reader = EventReader()
+    for _ in range(200_000):
+        assert reader.feed(b"x") == []
+    assert reader.feed(b"\n\n") == []
+
+
+async def test_what_a_hostile_channel_sends_ends_nothing():
+    body, headers = sign_request({"n": 1}, SECRET)
+    hostile = [
+        {"body": {}, "query": {"\ud800": "\udfff", "a": {"b": [1]}, "": ""}},
+        {"body": {"\ud800": 1}, "\ud800": "v", "x\r\nHost: b": "c\r\nd: e"},
+        {"body": "<script>", "x-port-signature": "\x1b[31m\u202e" * 9},
+        {"body": None, "": "x", ":": "y", "host ": "z", "transfer-encoding": "chunked"},
+        {"body": 1, "__proto__": {}, "x-port-timestamp": [1]},
+        {**json.loads(event(body, headers)[12:]), "x\ny": "z", "x-a": "\ud800"},
+    ]
+    script = OK + b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in hostile)
+    script += b"data: " + b'{"body":{"a":' + b"9" * 5000 + b"}}\n\n"
+    script += b"data: " + b'{"body":' + b"[" * 100_000 + b"\n\n"
+    script += event(body, headers)
+    async with (
+        Upstream() as upstream,
+        Smee(script) as smee,
+        receiver(forward=upstream.url, smee=smee.url) as client,
+    ):
+        printed = await client.printed("#7")
+        found = await client.deliveries()
+        pages = [(await client.api(f"deliveries/{n}")).status_code for n in range(1, 8)]
+    verdicts = [each["verdict"] for each in found]
+    assert verdicts == ["refused"] * 5 + ["verified"] * 2
+    assert pages == [200] * 7
+    # What HTTP cannot express is not sent on; the genuine one is.
+    assert found[5]["forwarded"]["status"] is None
+    assert "header" in found[5]["forwarded"]["error"].lower()
+    assert [content for _, _, content in upstream.requests] == [body]
+    assert "\x1b" not in printed
+    assert "\u202e" not in printed
 
 
 @pytest.mark.parametrize(

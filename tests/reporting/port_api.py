@@ -49,7 +49,7 @@ class PortApi:
     A script is a list whose entries are used up, one for each request that fits:
     a status; a status with headers; ``drop`` (the connection ends before the request
     is handled), ``cut`` (it is handled, and the connection ends in the middle of the
-    answer); or None for a usual answer.
+    answer); bytes, which are the whole answer; or None for a usual answer.
     """
 
     def __init__(
@@ -308,6 +308,11 @@ class _Handler(BaseHTTPRequestHandler):
         planned = self.owner.next_in_script(self.command, url.path)
         if planned == "drop":
             self.drop()
+            return
+        if isinstance(planned, bytes):
+            self.close_connection = True
+            with suppress(OSError):  # the other side need not read it all
+                self.wfile.write(planned)
             return
         status, extra = planned if isinstance(planned, tuple) else (planned, {})
         if isinstance(status, int):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
+import tracemalloc
+import zlib
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -12,7 +15,7 @@ import pytest
 import stamina
 
 from port_webhook import ConfigurationError, PortWebhookError, ReportingError
-from port_webhook.reporting import AsyncPortClient, PortClient
+from port_webhook.reporting import AsyncPortClient, PortClient, _core
 from port_webhook.reporting._core import drive
 
 from .conftest import Blocking, Clock
@@ -85,6 +88,14 @@ def test_ports_own_message_is_in_the_error(kind, client, api):
         lambda client: client.run_action(""),
         lambda client: client.run_action(".."),
         lambda client: client.run_action(5),
+        lambda client: client.run_action("\ud800"),
+        lambda client: client.run_action("a" * 131_073),
+        lambda client: client.run_action("a", run_as="\ud800"),
+        lambda client: client.run_action("a", entity="a" * 131_073),
+        lambda client: client.upsert_entity("\udfff", {"identifier": "a"}),
+        lambda client: client.upsert_entity("a", {"identifier": "\ud800"}),
+        lambda client: client.upsert_entity("a", {"identifier": "a"}, run_id="\ud800"),
+        lambda client: client.approve("r_\ud800"),
         lambda client: client.run_action("a", [1]),
         lambda client: client.run_action("a", {"a": object()}),
         lambda client: client.run_action("a", {"a": float("nan")}),
@@ -370,9 +381,14 @@ def date(clock, seconds):
     ("headers", "wait"),
     [
         (lambda clock: {"Retry-After": "7"}, 7),
-        (lambda clock: {"Retry-After": "0"}, 0),
+        (lambda clock: {"Retry-After": "1"}, 1),
+        # A server that asks for no pause gets the usual one.
+        (lambda clock: {"Retry-After": "0"}, None),
+        (lambda clock: {"Retry-After": "-5"}, None),
+        (lambda clock: {"Retry-After": date(clock, -9)}, None),
+        (lambda clock: {"x-ratelimit-reset": "0"}, None),
+        (lambda clock: {"x-ratelimit-reset": str(clock.now - 40)}, None),
         (lambda clock: {"Retry-After": date(clock, 9)}, 9),
-        (lambda clock: {"Retry-After": date(clock, -9)}, 0),
         (lambda clock: {"x-ratelimit-reset": "30"}, 30),
         (lambda clock: {"x-ratelimit-reset": str(clock.now + 40)}, 40),
         (lambda clock: {"x-ratelimit-reset": "3", "retry-after": "5"}, 5),
@@ -400,6 +416,26 @@ def test_a_wait_that_is_too_long_ends_the_attempts(kind, client, api, clock):
     assert clock.waits == [61]
 
 
+@pytest.mark.parametrize("told", ["0", "-1", "0.1"])
+def test_a_server_that_asks_for_no_pause_is_not_asked_in_a_hurry(
+    kind, client, api, clock, told
+):
+    api.script("/entities", *[(429, {"Retry-After": told})] * 4)
+    kind.do(client.upsert_entity("a", {"identifier": "a"}))
+    for wait, usual in zip(clock.waits, (0.2, 0.4, 0.8, 1.6), strict=True):
+        assert 0.75 * usual <= wait <= 1.25 * usual
+
+
+def test_all_waits_of_a_call_together_are_bounded(kind, client, api, clock):
+    api.script("/entities", *[(429, {"Retry-After": "25"})] * 4)
+    with pytest.raises(ReportingError, match="429"):
+        kind.do(client.upsert_entity("a", {"identifier": "a"}))
+    assert clock.waits == [25, 25]
+    # The next call has all of the time again.
+    kind.do(client.upsert_entity("a", {"identifier": "a"}))
+    assert clock.waits == [25, 25, 25]
+
+
 def test_the_number_of_attempts_can_be_chosen(kind, api, clock):
     client = kind.make(clock, base_url=api.url, attempts=2)
     api.script("/entities", 503, 503)
@@ -417,6 +453,101 @@ def test_stamina_can_switch_attempts_off_for_a_users_tests(kind, client, api):
     finally:
         stamina.set_active(True)
     assert api.count("/entities") == 1
+
+
+# What comes back
+
+
+def packed(size):
+    """Return a response whose body of a few KiB becomes *size* bytes."""
+    packer = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    piece = b" " * 1_048_576
+    body = b"".join(packer.compress(piece) for _ in range(size // len(piece)))
+    return answer(body + packer.flush(), "Content-Encoding: gzip")
+
+
+def answer(body, *headers):
+    lines = ["HTTP/1.1 202 Accepted", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def test_a_response_may_be_packed(kind, client, api):
+    kind.do(client.run_action("a"))
+    body = gzip.compress(b'{"run": {"id": "r_9"}}')
+    api.script("/runs", answer(body, "Content-Encoding: gzip"))
+    assert kind.do(client.run_action("a")) == {"id": "r_9"}
+
+
+@pytest.mark.parametrize("make", [packed, lambda size: answer(b" " * size)])
+def test_a_response_that_is_too_large_is_not_read(kind, client, api, clock, make):
+    kind.do(client.run_action("a"))
+    api.script("/runs", make(96 * 1_048_576))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReportingError, match="larger than 4 MiB") as caught:
+            kind.do(client.run_action("a"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.status_code == 202
+    assert clock.waits == []
+    assert peak < 16 * 1_048_576
+    assert kind.do(client.run_action("a"))["status"] == "IN_PROGRESS"
+
+
+def test_a_token_that_is_too_large_is_not_read(kind, client, api):
+    api.script("access_token", packed(8 * 1_048_576))
+    with pytest.raises(ReportingError, match="answer to the access token is larger"):
+        kind.do(client.run_action("a"))
+
+
+def test_a_response_that_comes_byte_by_byte_is_given_up(kind, api):
+    class Hasty(Clock):
+        def __call__(self):
+            self.now += 1
+            return self.now
+
+    client = kind.make(Hasty(), base_url=api.url, timeout=10)
+    kind.do(client.run_action("a"))
+    drops = b"1\r\n \r\n" * 100
+    head = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n"
+    api.script("/runs", head + drops + b"0\r\n\r\n")
+    with pytest.raises(ReportingError, match=r"not answer .* ReadTimeout"):
+        kind.do(client.run_action("a"))
+    api.script("/runs", head + drops[: 6 * 40] + b"0\r\n\r\n")
+    assert kind.do(client.run_action("a")) == {}
+
+
+def test_without_a_timeout_a_slow_response_is_waited_for(kind, clock):
+    http = mock(kind, [(200, b'{"accessToken": "t"}'), (202, b"{}")])
+    http.timeout = None
+    client = kind.make(clock, http_client=http)
+    assert client._core._io.patience == float("inf")
+    assert kind.do(client.run_action("a")) == {}
+
+
+async def test_a_head_that_never_ends_is_given_up(clock, monkeypatch):
+    # Here the time of the event loop counts; the test needs little of it.
+    monkeypatch.setattr(_core, "_PATIENCE", 0.001)
+    ended = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"a")
+            await asyncio.sleep(0)
+        ended.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = AsyncPortClient(
+            CLIENT_ID, CLIENT_SECRET, base_url=f"http://127.0.0.1:{port}", attempts=1
+        )
+        async with client:
+            with pytest.raises(ReportingError, match="TimeoutError"):
+                await client.run_action("a")
+            await ended.wait()
 
 
 # Where it goes

@@ -99,7 +99,9 @@ def test_what_ends_a_process_is_a_failure_too(kind, client, api):
     assert api.runs["r_1"]["summary"] == "SystemExit"
 
 
-@pytest.mark.parametrize("target", [None, "", ".", "..", Has(None), Has("")])
+@pytest.mark.parametrize(
+    "target", [None, "", ".", "..", "r_\ud800", Has(None), Has("")]
+)
 def test_without_a_run_nothing_is_reported(kind, client, api, target):
     def work(run):
         run.log_handler().handle(record())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import threading
 
+import httpx2
 import pytest
 
 from port_webhook import ReportingError
@@ -57,6 +59,37 @@ def test_what_port_quotes_is_hidden(kind, api, clock, client):
     with pytest.raises(ReportingError, match="wrong …") as caught:
         kind.do(wrong.run_action("a"))
     assert search(caught.value) == []
+
+
+def test_a_token_of_late_is_hidden_too(kind, api, clock, client):
+    kind.do(client.run_action("a"))
+    for _ in range(3):
+        api.expire()
+        kind.do(client.run_action("a"))
+    (*_, before, last) = api.tokens
+    said = f"{before} is not {last}, {before}0 and {CLIENT_SECRET}"
+    body = json.dumps({"error": before, "message": said}).encode()
+    head = f"HTTP/1.1 422 No\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    api.script("/runs", head + body)
+    with pytest.raises(ReportingError, match="… is not …, …0 and …") as caught:
+        kind.do(client.run_action("a"))
+    assert caught.value.error == "…"
+    assert search(caught.value) == []
+
+
+def test_a_transport_that_quotes_a_token_shows_neither(kind, clock, client, api):
+    kind.do(client.run_action("a"))
+    http = client._core._io._http
+    problem = httpx2.ConnectError(f"no proxy for {api.tokens[0]} and {CLIENT_SECRET}\n")
+
+    def fail(*args, **options):
+        raise problem
+
+    http.stream = fail
+    with pytest.raises(ReportingError, match="no proxy for … and …") as caught:
+        kind.do(client.run_action("a"))
+    assert search(caught.value) == []
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("kind_of_error", [KeyboardInterrupt, MemoryError, SystemExit])

@@ -1,4 +1,4 @@
-"""The application of the `port-webhook` command: its commands and what they share."""
+"""The application of the `port-webhook` command."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ class Cause:
         code: A stable word, such as ``newline_added``.
         proven: A MAC was recomputed, or a header parsed, that shows it. False: there
             are only signs of it.
-        text: What is wrong, in a sentence or two.
-        remedy: What to do.
+        text: The cause, in a sentence or two.
+        remedy: The remedy, in a sentence or two.
     """
 
     code: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from io import FileIO
     from pathlib import Path
 
 __all__ = ["Forwarded", "History", "Record"]
@@ -227,8 +228,13 @@ class History:
         """Leave only what is kept, at once or not at all."""
         new = path.with_name(f".{path.name}.new")
         new.unlink(missing_ok=True)
-        _write(new, self._records.values(), os.O_EXCL)
-        new.replace(path)
+        try:
+            _write(new, self._records.values(), os.O_EXCL)
+            new.replace(path)
+        except OSError:
+            # On a full disk, what was written is half a file.
+            new.unlink(missing_ok=True)
+            raise
         self._lines = len(self._records)
 
     def _try(self, step: Callable[..., object], *arguments: object) -> None:
@@ -244,9 +250,21 @@ class History:
 
 def _write(path: Path, records: Iterable[Record], flag: int) -> None:
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600)
-    with os.fdopen(opened, "wb") as file:
-        for each in records:
-            file.write(_to_line(each))
+    with os.fdopen(opened, "wb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            for each in records:
+                _write_all(file, _to_line(each))
+        except OSError:
+            # A line that was cut would be the end of the one after it, too.
+            file.truncate(size)
+            raise
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _to_line(record: Record) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from dataclasses import asdict
 from difflib import SequenceMatcher
@@ -25,6 +26,7 @@ from port_webhook.devtools._copies import as_curl, as_fixture
 from port_webhook.devtools._masking import mask_headers
 from port_webhook.devtools._pretty import pretty
 from port_webhook.devtools._printer import summarise
+from port_webhook.devtools._receiver import join_url
 from port_webhook.exceptions import PayloadError, PortWebhookError
 from port_webhook.models import load_invocation
 
@@ -66,6 +68,12 @@ _HEADERS = {
 }
 # A tunnel adds one of them; it is for deliveries, not for the page.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "cf-connecting-ip")
+# RFC 9110, section 7.2, without what no browser sends: a user, a zone, escapes.
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9a-f:.]*:[0-9a-f:.]*)\]|(?P<name>[0-9a-z._-]+))(?::[0-9]{1,5})?"
+)
+# No receiver counts further, and Python refuses to read thousands of digits.
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _PAGE_SIZE = 2000
 _WAIT = 20.0
 _MAX_TEXT = 512 * 1024
@@ -127,9 +135,9 @@ class Inspector:
         self._app: ASGIApp = Starlette(
             routes=[
                 Route(f"{PATH}/api/deliveries", self._list),
-                Route(f"{PATH}/api/deliveries/{{number:int}}", self._show),
+                Route(f"{PATH}/api/deliveries/{{number}}", self._show),
                 Route(
-                    f"{PATH}/api/deliveries/{{number:int}}/send",
+                    f"{PATH}/api/deliveries/{{number}}/send",
                     self._send,
                     methods=["POST"],
                 ),
@@ -184,11 +192,12 @@ class Inspector:
 
     def _is_own(self, host: str) -> bool:
         """Tell whether a browser that sends this Host looks for us."""
-        name = host.lower()
-        if name.startswith("["):
-            name = name[1:].partition("]")[0]
-        else:
-            name = name.partition(":")[0]
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
+            return False
+        name = found["address"] or found["name"]
+        if found["address"] and not _is_address(name):
+            return False
         if is_loopback(name) or name in self._hosts:
             return True
         # An address is no name, so that nobody can have made it lead here.
@@ -205,9 +214,8 @@ class Inspector:
 
     async def _list(self, request: Request) -> Response:
         """Return what is new since a version; wait for it if that is asked."""
-        try:
-            after = int(request.query_params.get("after", "0"))
-        except ValueError:
+        after = _read_number(request.query_params.get("after", "0"))
+        if after is None:
             return _problem(400, "after must be a number.")
         if "wait" in request.query_params:
             await self._receiver.changes(after, _WAIT)
@@ -228,13 +236,13 @@ class Inspector:
         )
 
     async def _show(self, request: Request) -> Response:
-        record = self._find(request.path_params["number"])
+        record = self._find(_read_number(request.path_params["number"]))
         if record is None:
             return _problem(404, "The delivery is not kept any more.")
-        return self._json(await asyncio.to_thread(self._detail, record))
+        return await asyncio.to_thread(lambda: self._json(self._detail(record)))
 
     async def _send(self, request: Request) -> Response:
-        record = self._find(request.path_params["number"])
+        record = self._find(_read_number(request.path_params["number"]))
         if record is None:
             return _problem(404, "The delivery is not kept any more.")
         content = bytearray()
@@ -252,17 +260,16 @@ class Inspector:
 
     async def _compare(self, request: Request) -> Response:
         query = request.query_params
-        try:
-            found = [self._find(int(query.get(name, "0"))) for name in ("a", "b")]
-        except ValueError:
+        numbers = [_read_number(query.get(name, "0")) for name in ("a", "b")]
+        if None in numbers:
             return _problem(400, "a and b must be numbers.")
-        first, second = found
+        first, second = map(self._find, numbers)
         if first is None or second is None:
             return _problem(404, "The delivery is not kept any more.")
-        return self._json(await asyncio.to_thread(_diff, first, second))
+        return await asyncio.to_thread(lambda: self._json(_diff(first, second)))
 
-    def _find(self, number: int) -> Record | None:
-        return self._receiver.history.get(number)
+    def _find(self, number: int | None) -> Record | None:
+        return None if number is None else self._receiver.history.get(number)
 
     def _json(self, value: dict[str, Any]) -> Response:
         # In ASCII, because JSON may hold what UTF-8 cannot.
@@ -307,7 +314,7 @@ class Inspector:
     def _url_of(self, record: Record) -> str:
         if self._receiver.forwarder is not None:
             return self._receiver.forwarder.target(record)
-        return self._base_url + record.target
+        return join_url(self._base_url, record.target)
 
 
 def new_token() -> str:
@@ -328,6 +335,10 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _read_number(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _problem(status: int, text: str) -> Response:

@@ -128,7 +128,7 @@ class Session:
         )
         set_source(self._verifier, source)
         host, self._port = listener.getsockname()[:2]
-        self.url = f"http://{_in_url(host)}:{self._port}"
+        self.url = f"http://{_in_url(_reachable(host))}:{self._port}"
         self.token = new_token()
         self._check_loop()
 
@@ -297,7 +297,8 @@ class Session:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host = parts.hostname or ""
         own = {self._options.host.lower(), self._listener.getsockname()[0]}
-        if port == self._port and (is_loopback(host) or host in own):
+        here = is_loopback(_reachable(host)) or host in own
+        if port == self._port and here:
             raise ListenError("--forward leads back to this receiver.")
 
 
@@ -341,12 +342,16 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def check_url(option: str, url: str) -> str:
-    """Return *url* if it is one of HTTP without credentials.
+def check_url(
+    option: str, url: str | None, example: str = "http://127.0.0.1:5000/port"
+) -> str | None:
+    """Return *url* if it is one of HTTP without credentials, or none.
 
     Raises:
         ListenError: It is not.
     """
+    if url is None:
+        return None
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -354,7 +359,7 @@ def check_url(option: str, url: str) -> str:
     except ValueError:
         is_url, parts = False, urlsplit("")
     if not is_url:
-        raise ListenError(f"{option} takes a URL such as http://127.0.0.1:5000/port.")
+        raise ListenError(f"{option} takes a URL such as {example}.")
     if parts.username or parts.password:
         raise ListenError(f"{option} takes a URL without a user and a password.")
     return url
@@ -372,6 +377,11 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ListenError(f"{host}:{port} cannot be used ({reason}); see --port.")
+
+
+def _reachable(host: str) -> str:
+    """Return an address by which a browser here finds *host*."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # the point
 
 
 def _in_url(host: str) -> str:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they read."""
+"""What the options of the commands read: files, captures, headers, secrets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 from functools import partial
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-
-import typer
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_webhook._arguments import (
     ENV_FILE,
@@ -35,21 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "At",
-    "BodyFile",
-    "Curl",
-    "Entry",
-    "Har",
-    "Headers",
-    "Http",
-    "Json",
-    "Kafka",
-    "Lambda",
-    "SecretFile",
     "Secrets",
-    "Signature",
     "Sources",
-    "Timestamp",
     "find_candidates",
     "find_secrets",
     "read_file",
@@ -58,83 +43,6 @@ __all__ = [
 _MAX_FILE = 64 * 1024 * 1024
 _MAX_SECRET = 65_536
 _STDIN = "-"
-
-BodyFile = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="BODY",
-        help="File with the exact bytes of the body; - is standard input.",
-        show_default=False,
-    ),
-]
-Headers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--header",
-        "-H",
-        metavar="'NAME: VALUE'",
-        help="A header; repeatable.",
-        show_default=False,
-    ),
-]
-Timestamp = Annotated[
-    str | None,
-    typer.Option(
-        help="Value of x-port-timestamp.", metavar="VALUE", show_default=False
-    ),
-]
-Signature = Annotated[
-    str | None,
-    typer.Option(
-        help="Value of x-port-signature.", metavar="VALUE", show_default=False
-    ),
-]
-
-
-def _capture(name: str, help_text: str) -> object:
-    return typer.Option(
-        f"--{name}",
-        metavar="FILE",
-        help=help_text,
-        rich_help_panel="Captures",
-        show_default=False,
-    )
-
-
-Http = Annotated[str | None, _capture("http", "Raw HTTP request.")]
-Curl = Annotated[str | None, _capture("curl", "A curl command.")]
-Har = Annotated[str | None, _capture("har", "HAR file of a browser or proxy.")]
-Lambda = Annotated[str | None, _capture("lambda", "Event of AWS Lambda.")]
-Kafka = Annotated[str | None, _capture("kafka", "Kafka message, or kcat -J.")]
-Entry = Annotated[
-    int | None,
-    typer.Option(
-        "--entry",
-        metavar="N",
-        help="Which request or record of the file, from 1.",
-        rich_help_panel="Captures",
-        show_default=False,
-    ),
-]
-At = Annotated[
-    float | None,
-    typer.Option(
-        "--at",
-        metavar="SECONDS",
-        help="When it arrived, since the epoch; else the capture's time, or now.",
-        show_default=False,
-    ),
-]
-SecretFile = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--secret-file",
-        metavar="FILE",
-        help=f"File with the client secret; else {ENV_SECRET}, or a prompt.",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def read_file(path: str, limit: int = _MAX_FILE) -> bytes:
@@ -179,7 +87,7 @@ class Sources(NamedTuple):
         """
         capture = self._read_capture()
         if capture is None and self.body is None:
-            raise CaptureError("give a BODY, or a capture such as --http FILE")
+            raise CaptureError("Give a BODY, or a capture such as --http FILE")
         if capture is None or self.body is not None:
             known = capture or Capture(b"", [])
             capture = known._replace(body=read_file(self.body or _STDIN))
@@ -196,7 +104,7 @@ class Sources(NamedTuple):
         }
         given = [name for name, (path, _) in readers.items() if path is not None]
         if len(given) > 1:
-            raise CaptureError(f"give one of --{' and --'.join(given)}, not both")
+            raise CaptureError(f"Give one of --{' and --'.join(given)}, not both")
         for path, read in readers.values():
             if path is not None:
                 raw = read_file(path)
@@ -306,7 +214,7 @@ def _read_secret_file(path: str) -> bytes:
 
 
 def _prompt() -> str:
-    """Ask for the secret, if somebody is there to answer."""
+    """Ask for the secret if there is a terminal."""
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail(f"There is no secret: set {ENV_SECRET}, or give --secret-file.")
     return getpass("Client secret: ")

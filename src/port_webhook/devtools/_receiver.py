@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from port_webhook.devtools._history import History
     from port_webhook.devtools._smee import SmeeEvent
 
-__all__ = ["Answer", "Forwarder", "Incoming", "Receiver"]
+__all__ = ["Answer", "Forwarder", "Incoming", "Receiver", "join_url"]
 
 _SIGNED = ("x-port-timestamp", "x-port-signature")
 # RFC 9110, section 7.6.1: about one connection, not about the message.
@@ -58,9 +58,15 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _FRAMING = frozenset(("content-length", "host"))
+# The server adds its own to what is passed back.
+_DATE = frozenset(("date",))
 _MAX_RESPONSE = 1024 * 1024
 _KEPT_RESPONSE = 64 * 1024
 _NO_RESPONSE = 502
+# Seconds for a whole response, which may come byte by byte.
+_MAX_SECONDS = 60.0
+# What a server can send on (RFC 9110, section 15).
+_STATUSES = range(200, 600)
 _WITHOUT_BODY = (204, 304)
 
 
@@ -330,45 +336,84 @@ class Forwarder:
         started = time.perf_counter()
         headers = [
             (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in record.headers
-            if name.lower() not in _HOP_BY_HOP | _FRAMING
+            for name, value in _end_to_end(record.headers, _FRAMING)
         ]
         try:
             request = httpx2.Request(
                 record.method, url, headers=headers, content=record.body
             )
-            response = await self._client.send(request, stream=True)
-            try:
-                async for chunk in response.aiter_raw():
-                    outcome.body += chunk
-                    if len(outcome.body) > _MAX_RESPONSE:
-                        break
-            finally:
-                await response.aclose()
-            outcome.status = response.status_code
-            outcome.headers = list(response.headers.multi_items())
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            async with asyncio.timeout(_MAX_SECONDS):
+                await self._exchange(request, outcome)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             outcome.error = _name_failure(error)
         outcome.seconds = time.perf_counter() - started
         return outcome
 
+    async def _exchange(self, request: httpx2.Request, outcome: Forwarded) -> None:
+        """Send *request* and note the response in *outcome*."""
+        response = await self._client.send(request, stream=True)
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > _MAX_RESPONSE:
+                    break
+        finally:
+            await response.aclose()
+        outcome.body = bytes(body)
+        outcome.headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in response.headers.raw
+        ]
+        if response.status_code in _STATUSES:
+            outcome.status = response.status_code
+        else:
+            outcome.error = f"{response.status_code} is no status of a response"
+
     def target(self, record: Record) -> str:
         """Return the URL to which *record* goes."""
-        path, mark, query = record.target.partition("?")
-        base = self.url if self._has_path else self.url.rstrip("/") + path
-        if not mark or self._has_query:
-            return base
-        return f"{base}?{query}"
+        if not self._has_path:
+            return join_url(self.url.rstrip("/"), record.target)
+        query = record.target.partition("?")[2]
+        return f"{self.url}?{query}" if query and not self._has_query else self.url
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
 
+def join_url(base: str, target: str) -> str:
+    """Return the URL of what was asked for, at *base*.
+
+    The sender wrote the *target*, which is not signed. One that does not begin with a
+    slash would go on where the host ends, and lead to another one.
+    """
+    if target.startswith("/"):
+        return base + target
+    path, mark, query = target.partition("?")
+    # A proxy is sent a whole URL (RFC 9112, section 3.2.2).
+    rest = path.partition("://")[2].partition("/")[2]
+    return f"{base}/{rest}{mark}{query}"
+
+
+def _end_to_end(
+    headers: list[tuple[str, str]], others: frozenset[str]
+) -> list[tuple[str, str]]:
+    """Return the *headers* that are for the next hop, too, without some *others*."""
+    named = {
+        each.strip().lower()
+        for name, value in headers
+        if name.lower() == "connection"
+        for each in value.split(",")
+    }
+    left_out = (_HOP_BY_HOP | named | others).difference(_SIGNED)
+    return [pair for pair in headers if pair[0].lower() not in left_out]
+
+
 def _name_failure(error: Exception) -> str:
     if isinstance(error, httpx2.ConnectError):
         return "nothing answers there: is your application running?"
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
         return "no response in time"
     return str(error) or type(error).__name__
 
@@ -382,8 +427,7 @@ def _pass_back(forwarded: Forwarded) -> Response:
     response = Response(forwarded.body, forwarded.status)
     response.raw_headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in forwarded.headers
-        if name.lower() not in _HOP_BY_HOP | _FRAMING
+        for name, value in _end_to_end(forwarded.headers, _FRAMING | _DATE)
     ]
     if forwarded.status not in _WITHOUT_BODY:
         length = str(len(forwarded.body)).encode("ascii")

@@ -144,7 +144,7 @@ class Outgoing:
             request = sign(self.document(), self._secret, timestamp=timestamp)
         except ConfigurationError:
             # The secret and the timestamp are checked already.
-            raise CaptureError("the body is not JSON, which the agent's form needs")
+            raise CaptureError("The body is not JSON, which the agent's form needs")
         if variant is Variant.TAMPERED:
             body = re.sub(rb"\w(?=\W*\Z)", _change, request.body, count=1)
             body = body if body != request.body else request.body + b"0"
@@ -225,6 +225,7 @@ class Sender:
 
         self.url = url
         self.method = method.upper()
+        self._timeout = timeout
         try:
             parts = urlsplit(url)
             self._host = parts.hostname or ""
@@ -232,7 +233,7 @@ class Sender:
             self._host = ""
             parts = None
         if parts is None or parts.scheme not in ("http", "https") or not self._host:
-            raise CaptureError("the URL must begin with http:// or https://")
+            raise CaptureError("The URL must begin with http:// or https://")
         self._pairs: list[tuple[str, str]] = []
         for text in headers:
             name, colon, value = text.partition(":")
@@ -289,10 +290,17 @@ class Sender:
                 status, phrase = response.status_code, response.reason_phrase
         except self._failures as error:
             elapsed = (time.perf_counter() - started) * 1000
-            reason = str(error) or "no answer"
-            return Answer(None, "", b"", elapsed, f"{type(error).__name__}: {reason}")
+            return Answer(None, "", b"", elapsed, self._name_failure(error))
         elapsed = (time.perf_counter() - started) * 1000
         return Answer(status, phrase, bytes(found[:_MAX_ANSWER]), elapsed)
+
+    def _name_failure(self, error: Exception) -> str:
+        name, reason = type(error).__name__, str(error) or "no answer"
+        if name == "ConnectError":
+            return f"Nothing answers at {self.url} ({reason}): is the server running?"
+        if name.endswith("Timeout"):
+            return f"No answer in {self._timeout:g} s ({name}); see --timeout."
+        return f"{name}: {reason}"
 
 
 def check(sender: Sender, outgoing: Outgoing) -> tuple[Answer, list[Verdict]]:

@@ -28,6 +28,8 @@ __all__ = ["EventReader", "SmeeError", "SmeeEvent", "follow", "read_event"]
 
 _MAX_EVENT = 8 * 1024 * 1024
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+# Whatever a server says, it is not asked more often.
+_LEAST_DELAY = 0.5
 # smee sends a ping every 30 s: longer silence is a dead connection.
 _SILENCE = 75.0
 _LINES = re.compile(rb"\r\n|\r|\n")
@@ -79,7 +81,8 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._held = b""
+        self._line = bytearray()
         self._name = b""
         self._data: list[bytes] = []
         self._size = 0
@@ -92,34 +95,47 @@ class EventReader:
         Raises:
             SmeeError: An event is too large.
         """
-        buffer = self._buffer + chunk
-        if not self._started and len(buffer) >= len(_MARK):
-            self._started = True
-            buffer = buffer.removeprefix(_MARK)
-        # A final CR may be the first half of a line's end.
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        *lines, rest = _LINES.split(buffer[: len(buffer) - len(held)])
-        self._buffer = rest + held
         events: list[tuple[str, bytes]] = []
-        for line in lines:
+        for line in self._split(self._held + chunk):
             if line:
                 self._read(line)
             else:
                 self._end(events)
-        if self._size + len(self._buffer) > _MAX_EVENT:
+        if self._size + len(self._line) > _MAX_EVENT:
             raise SmeeError(f"sent an event of more than {_MAX_EVENT} bytes")
         return events
+
+    def _split(self, text: bytes) -> list[bytes]:
+        """Return the lines that *text* completes; look at each byte once."""
+        self._held = b""
+        if not self._started:
+            if len(text) < len(_MARK):
+                self._held = text
+                return []
+            self._started = True
+            text = text.removeprefix(_MARK)
+        # A final CR may be the first half of a line's end.
+        if text.endswith(b"\r"):
+            text, self._held = text[:-1], b"\r"
+        first, *others = _LINES.split(text)
+        self._line += first
+        if not others:
+            return []
+        lines = [bytes(self._line), *others[:-1]]
+        self._line = bytearray(others[-1])
+        return lines
 
     def _read(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1
         elif name == b"event":
             self._name = value
         elif name == b"retry" and value.isdigit():
-            self.retry = min(int(value[:9]) / 1000, _LONGEST_DELAY)
+            seconds = int(value[:9]) / 1000
+            self.retry = min(max(seconds, _LEAST_DELAY), _LONGEST_DELAY)
 
     def _end(self, events: list[tuple[str, bytes]]) -> None:
         if self._data:
@@ -154,7 +170,8 @@ def read_event(data: bytes) -> SmeeEvent | None:
     ]
     query = members.get("query")
     pairs = cast("dict[str, Any]", query) if isinstance(query, dict) else {}
-    encoded = urlencode([(name, str(value)) for name, value in pairs.items()])
+    listed = [(name, str(value)) for name, value in pairs.items()]
+    encoded = urlencode(listed, errors="replace")  # a lone surrogate is no UTF-8
     target = f"/?{encoded}" if encoded else "/"
     return SmeeEvent(target, headers, _candidates(body))
 

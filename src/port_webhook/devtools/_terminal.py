@@ -84,6 +84,10 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             command(*args, **kwargs)
         except (ConfigurationError, CaptureError) as error:
             fail(str(error).rstrip(".") + ".")
+        except BrokenPipeError:
+            raise  # typer ends it without a word
+        except OSError as error:
+            fail(f"The output cannot be written: {error.strerror or error}.")
 
     # typer reads the parameters, whose types are texts in the command's own module.
     run.__signature__ = inspect.signature(command, eval_str=True)  # type: ignore[attr-defined]  # every function may have one

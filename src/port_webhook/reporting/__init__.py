@@ -7,8 +7,8 @@
     with client.report(delivery) as run:
         run.log("creating")
 
-An exception ends the run as a failure and goes on; otherwise the run succeeds. The
-extra ``reporting`` installs what this package needs: httpx2 and stamina.
+An exception ends the run as a failure, and is raised again; otherwise the run succeeds.
+The extra ``reporting`` installs httpx2 and stamina, which this package needs.
 """
 
 from __future__ import annotations

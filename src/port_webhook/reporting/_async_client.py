@@ -1,4 +1,4 @@
-"""`AsyncPortClient`: the client for tasks."""
+"""`AsyncPortClient`: the asynchronous client."""
 
 from __future__ import annotations
 

@@ -37,19 +37,19 @@ class Automation:
     Args:
         identifier: The automation's own identifier.
         action: The identifier of the action to run.
-        event: What it waits for.
+        event: The event that triggers it.
         of: The blueprint of the entities, or the identifier of the action whose runs
             it watches.
-        properties: The inputs of the action; templates such as
-            ``{{ .event.diff.after.title }}`` may stand in them.
-        title: A name for people.
+        properties: The inputs of the action; they may hold templates such as ``{{
+            .event.diff.after.title }}``.
+        title: The name that people see.
         property: The property, for a timer that expires.
-        conditions: JQ expressions that have to be true.
-        combinator: Whether all of them have to be.
+        conditions: JQ expressions that must be true.
+        combinator: Whether all of them must be true, or any.
         run_as: The email address of the user whose run it is.
         entity: The identifier of the entity, for an action on one.
         publish: Whether the automation is active.
-        base_url: Where Port's API is; that of your region.
+        base_url: The address of Port's API in your region.
     """
 
     identifier: str
@@ -98,7 +98,7 @@ class Automation:
         """Return the definition as JSON.
 
         Args:
-            indent: By how many spaces; None for a single line.
+            indent: The number of spaces; None for a single line.
 
         Raises:
             ConfigurationError: JSON cannot express the inputs.

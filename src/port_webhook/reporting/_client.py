@@ -1,4 +1,4 @@
-"""`PortClient`: the client for threads."""
+"""`PortClient`: the synchronous client."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ __all__ = ["PortClient"]
 
 
 class PortClient:
-    """A client of Port's API that threads may share. Build one, and keep it.
+    """A client of Port's API, which threads may share. Build one and keep it.
 
-    It is a context manager, whose end closes it.
+    It is a context manager that closes it at the end.
 
     Args:
         client_id: The client id of your organisation, or of a machine user.
         client_secret: The secret that belongs to it, as text, bytes or ``SecretStr``.
         options: ``region``, ``eu`` or ``us``, or a ``base_url`` in its place;
-            ``timeout``, of each step of a request, in seconds (10); ``attempts``, how
-            often a request is sent at most (5); ``max_wait``, the longest wait before
-            an attempt, in seconds (60): where Port asks for a longer one the call
-            fails; ``error_text``, whether the summary of a failure has the text of the
-            exception (False); ``logger`` and ``level``, whose records each report
-            sends to the log of its run; ``http_client``, an `httpx2.Client` of your
-            own, with its own timeouts, which you close; ``clock`` and ``sleep``.
+            ``timeout``, of each step of a request, in seconds (10), while a whole
+            response may take six times as long; ``attempts``, how often a request is
+            sent at most (5); ``max_wait``, how long one call waits at most, all waits
+            between its attempts together, in seconds (60): where Port asks for a
+            longer wait than is left, the call fails at once; ``error_text``, whether
+            the summary of a failure has the text of the exception (False); ``logger``
+            and ``level``, whose records each report sends to the log of its run;
+            ``http_client``, an `httpx2.Client` of your own, with its own timeouts,
+            which you close; ``clock`` and ``sleep``.
 
     Raises:
         ConfigurationError: An argument is not valid.
@@ -79,10 +81,10 @@ class PortClient:
         """Build a client from the environment.
 
         ``PORT_CLIENT_ID``, ``PORT_CLIENT_SECRET`` (or ``PORT_CLIENT_SECRET_FILE``, a
-        path), and ``PORT_REGION`` or ``PORT_BASE_URL``, which counts if both are set.
+        path), and ``PORT_REGION`` or ``PORT_BASE_URL``, which takes precedence.
 
         Args:
-            options: As for the class; they count more than the environment.
+            options: As for the class; they take precedence over the environment.
 
         Raises:
             ConfigurationError: A variable is missing or not valid.
@@ -98,26 +100,27 @@ class PortClient:
         logger: str | Logger | None = None,
         level: int | None = None,
     ) -> Run:
-        """Report the run of *delivery*: what the block does, and how it ends.
+        """Report how the run of *delivery* goes on and how it ends.
 
-        The end of the block is a success; an exception is a failure, and goes on. A
-        block that ended the run itself has told all. A failure to report is logged,
-        never raised.
+        The end of the block is a success. An exception is a failure, and is raised
+        again. If the block ended the run itself, nothing more is reported. A failure to
+        report is logged, never raised.
 
         Args:
-            delivery: A run id, or what has one. Without a run nothing is reported.
-            error_text: The summary of a failure holds the text of the exception; else
-                only its type, since a text may quote secrets. That of this library's
-                own errors, which never does, is always there.
+            delivery: A run id, or an object that has one. Without a run nothing is
+                reported.
+            error_text: Whether the summary of a failure holds the text of the
+                exception, which may quote secrets, or only its type. The text of this
+                library's own errors is always included.
             logger: Send the records that this logger gets in the block to the log of
                 the run.
-            level: From which level on.
+            level: The lowest level that is sent.
 
         Returns:
             A context manager for one use, which gives the run.
 
         Raises:
-            ConfigurationError: *delivery* is no text, and has no ``run_id``.
+            ConfigurationError: *delivery* is not text and has no ``run_id``.
         """
         settings = self._core.settings
         state = RunState(
@@ -155,7 +158,7 @@ class PortClient:
     ) -> dict[str, Any]:
         """Run a self-service action ("Trigger Port API").
 
-        It is sent again only where it surely did not arrive: it would run twice.
+        It is sent again only if it surely did not arrive, since it would run twice.
 
         Args:
             identifier: The action.
@@ -188,8 +191,8 @@ class PortClient:
         Args:
             blueprint: The blueprint.
             entity: ``identifier``, and ``title``, ``properties`` and ``relations``.
-            run_id: The run to tie the entity to, while it goes on.
-            merge: Keep what *entity* does not name.
+            run_id: The run in progress to link the entity to.
+            merge: Keep the values that *entity* does not name.
             create_missing_related_entities: Create the entities that it relates to.
 
         Returns:
@@ -214,7 +217,7 @@ class PortClient:
 
         Args:
             run_id: The run.
-            description: Why.
+            description: The reason.
 
         Raises:
             ReportingError: Port did not take it.

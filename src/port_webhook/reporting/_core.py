@@ -1,4 +1,4 @@
-"""What both clients do, written once.
+"""The logic of both clients.
 
 The logic is asynchronous. What differs, sending, sleeping and locking, is the `IO`
 that it is given; for the synchronous client that is one whose methods block and never
@@ -13,12 +13,14 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import httpx2
 import stamina
 
 from port_webhook.exceptions import ReportingError
 from port_webhook.reporting._requests import fetch_token
 from port_webhook.reporting._retry import (
     FailedRequestError,
+    Reply,
     may_repeat,
     read_response,
     unanswered,
@@ -30,17 +32,21 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    import httpx2
-
     from port_webhook.reporting._options import Settings
     from port_webhook.reporting._requests import Request
     from port_webhook.reporting._token import Token
+
+    Take = Callable[[httpx2.Response, bytes], None]
 
 __all__ = ["IO", "AsyncIO", "BlockingIO", "Core", "drive", "is_reporting"]
 
 T = TypeVar("T")
 
 _UNAUTHORIZED = 401
+# Port takes at most 1 MiB, and what it answers repeats that.
+_MAX_RESPONSE = 4 * 1024 * 1024
+# How many of the client's read timeouts a response may take in all.
+_PATIENCE = 6
 _is_reporting: ContextVar[bool] = ContextVar("port_webhook_is_reporting", default=False)
 
 
@@ -50,15 +56,22 @@ def is_reporting() -> bool:
 
 
 class IO(Protocol):
-    """How requests are sent, waits waited, and locks locked."""
+    """The operations that differ: sending, sleeping and locking."""
 
     @property
     def lock(self) -> AbstractAsyncContextManager[object]:
         """A lock that lets one in at a time."""
         ...
 
-    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
-        """Send a request."""
+    @property
+    def patience(self) -> float:
+        """How long a response may take in all, in seconds."""
+        ...
+
+    async def send(
+        self, method: str, url: str, take: Take, **options: Any
+    ) -> httpx2.Response:
+        """Send a request; *take* gets each piece of the decoded body."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -86,12 +99,18 @@ class BlockingIO:
         self, http_client: httpx2.Client, sleep: Callable[[float], object]
     ) -> None:
         self.lock = _ThreadLock()
+        self.patience = _read_patience(http_client)
         self._http = http_client
         self._sleep = sleep
 
-    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
-        """Send a request."""
-        return self._http.request(method, url, **options)
+    async def send(
+        self, method: str, url: str, take: Take, **options: Any
+    ) -> httpx2.Response:
+        """Send a request; *take* gets each piece of the decoded body."""
+        with self._http.stream(method, url, **options) as response:
+            for piece in response.iter_bytes():
+                take(response, piece)
+        return response
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -107,16 +126,71 @@ class AsyncIO:
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self.lock = asyncio.Lock()
+        self.patience = _read_patience(http_client)
         self._http = http_client
         self._sleep = sleep
 
-    async def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
-        """Send a request."""
-        return await self._http.request(method, url, **options)
+    async def send(
+        self, method: str, url: str, take: Take, **options: Any
+    ) -> httpx2.Response:
+        """Send a request; *take* gets each piece of the decoded body."""
+        async with asyncio.timeout(None) as deadline:
+
+            async def trace(event: str, _: object) -> None:
+                # The wait for a free connection does not count.
+                if event.endswith("send_request_headers.started"):
+                    now = asyncio.get_running_loop().time()
+                    deadline.reschedule(now + self.patience)
+
+            async with self._http.stream(
+                method, url, extensions={"trace": trace}, **options
+            ) as response:
+                async for piece in response.aiter_bytes():
+                    take(response, piece)
+        return response
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await self._sleep(seconds)
+
+
+class _Body:
+    """The body of a response, which may be neither too large nor too slow.
+
+    httpx2 decodes at most 1 MiB at a time, so that a compressed body is stopped, too.
+    """
+
+    def __init__(
+        self, request: Request, clock: Callable[[], float], patience: float
+    ) -> None:
+        self.content = bytearray()
+        self._request = request
+        self._clock = clock
+        self._patience = patience
+        self._end = math.inf
+
+    def take(self, response: httpx2.Response, piece: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            FailedRequestError: There are too many of them.
+            ReadTimeout: They take too long.
+        """
+        now = self._clock()
+        if not self.content:
+            self._end = now + self._patience
+        self.content += piece
+        if len(self.content) > _MAX_RESPONSE:
+            limit = f"{_MAX_RESPONSE // 1024 // 1024} MiB"
+            raise FailedRequestError(
+                ReportingError(
+                    f"Port's answer to {self._request.what} is larger than {limit}",
+                    status_code=response.status_code,
+                ),
+                repeat=False,
+            )
+        if now > self._end:
+            raise httpx2.ReadTimeout("the whole response took too long")
 
 
 class Core:
@@ -146,6 +220,7 @@ class Core:
 
     async def _call(self, request: Request) -> dict[str, Any]:
         wait = 0.0
+        left = self.settings.max_wait
         answer: dict[str, Any] = {}
         # stamina counts and announces the attempts. The waits are ours: Port says how
         # long they are, and a test does not wait. Its loop for coroutines would have
@@ -161,22 +236,23 @@ class Core:
             with attempt:
                 if attempt.num > 1:
                     await self._io.sleep(wait)
+                    left -= wait
                 try:
                     answer = await self._authorized(request)
                 except FailedRequestError as failure:
                     wait = wait_for(failure, attempt.num, self.settings.clock())
                     # Earlier than Port said would be of no use.
-                    failure.repeat = failure.repeat and wait <= self.settings.max_wait
+                    failure.repeat = failure.repeat and wait <= left
                     raise
         return answer
 
     async def _authorized(self, request: Request) -> dict[str, Any]:
         token = await self._tokens.get()
-        response = await self._send(request, token)
-        if response.status_code == _UNAUTHORIZED:
+        reply = await self._send(request, token)
+        if reply.response.status_code == _UNAUTHORIZED:
             token = await self._tokens.get(refused=token)
-            response = await self._send(request, token)
-        return read_response(response, request, self._hide)
+            reply = await self._send(request, token)
+        return read_response(reply, request, self._hide)
 
     async def _fetch_token(self) -> tuple[str, float]:
         client_id, secret = (each.reveal() for each in self._credentials)
@@ -193,14 +269,16 @@ class Core:
             ReportingError("Port's answer holds no access token"), repeat=False
         )
 
-    async def _send(self, request: Request, token: Token | None) -> httpx2.Response:
+    async def _send(self, request: Request, token: Token | None) -> Reply:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.value.reveal()}"
+        body = _Body(request, self.settings.clock, self._io.patience)
         try:
-            return await self._io.send(
+            response = await self._io.send(
                 request.method,
                 self.settings.base_url + request.path,
+                body.take,
                 params=request.params or None,
                 content=request.body,
                 headers=headers,
@@ -209,12 +287,20 @@ class Core:
                 auth=None,
                 follow_redirects=False,
             )
+        except FailedRequestError:
+            raise
         except Exception as error:  # whatever a transport of the caller's raises
-            raise unanswered(error, request)
+            raise unanswered(error, request, self._hide)
+        return Reply(response, bytes(body.content))
 
     def _hide(self, text: str) -> str:
-        """Remove token and secret from what Port says."""
+        """Remove the secret, and the tokens of late, from what Port says."""
         return self._tokens.hide(text.replace(self._credentials[1].reveal(), "…"))
+
+
+def _read_patience(http_client: httpx2.Client | httpx2.AsyncClient) -> float:
+    read = http_client.timeout.read
+    return math.inf if read is None else _PATIENCE * read
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

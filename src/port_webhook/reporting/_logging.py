@@ -226,8 +226,8 @@ class RunLogHandler(logging.Handler):
     """Sends records to the log of a run: in order, batched, from the background.
 
     It never waits for Port, and never raises. At most 8 MiB of text wait to be sent;
-    what finds no room is dropped, and the log says how many lines. The end of the
-    report sends the rest. Make one with `Run.log_handler`.
+    further lines are dropped, and the log says how many. The end of the report sends
+    the rest. `Run.log_handler` returns one.
 
     Attributes:
         dropped: How many records were not sent.
@@ -243,11 +243,11 @@ class RunLogHandler(logging.Handler):
 
     @property
     def dropped(self) -> int:
-        """How many records were not sent."""
+        """The number of records that were not sent."""
         return self._buffer.dropped
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take *record* along; those of a call of Port's API are left out."""
+        """Queue *record*, unless a call of Port's API made it."""
         is_other = self._run is not None and current_run.get() is not self._run
         event = getattr(record, "port_event", None)
         if is_other or is_reporting() or str(event).startswith("reporting_"):

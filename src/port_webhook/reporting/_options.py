@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from port_webhook.exceptions import ConfigurationError
+from port_webhook.reporting._requests import is_identifier
 
 __all__ = [
     "AsyncClientOptions",
@@ -73,14 +74,15 @@ class Settings:
     """The options that both clients have, checked.
 
     Attributes:
-        base_url: Where Port's API is, without a slash at the end.
+        base_url: The address of Port's API, without a slash at the end.
         timeout: For each step of a request, in seconds.
-        attempts: How often a request is sent at most.
-        max_wait: The longest wait before an attempt, in seconds.
-        error_text: Summaries of failures hold the text of the exception.
+        attempts: The largest number of attempts of a request.
+        max_wait: The longest that one call waits between its attempts, all waits
+            together, in seconds.
+        error_text: Whether summaries of failures hold the text of the exception.
         logger: The logger whose records a report sends to the run's log.
-        level: From which level on.
-        clock: Says the seconds since the epoch.
+        level: The lowest level that is sent.
+        clock: Returns the seconds since the epoch.
     """
 
     def __init__(
@@ -168,7 +170,7 @@ def read_environment(options: _Options) -> tuple[str, str]:
 
 
 def read_run_id(target: object) -> str | None:
-    """Return the run id that *target* is or has.
+    """Return *target* if it is a run id, or its ``run_id``.
 
     Raises:
         ConfigurationError: It is no text and has no ``run_id``.
@@ -187,8 +189,8 @@ def read_run_id(target: object) -> str | None:
 
 
 def _usable(run_id: str | None) -> str | None:
-    # A path with dots would lead elsewhere; Port makes no such id.
-    return None if run_id in ("", ".", "..") else run_id
+    # Port makes no such id, and it could be taken for another one.
+    return run_id if run_id is not None and is_identifier(run_id) else None
 
 
 def _read_secret() -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "decide_approval",
     "end_run",
     "fetch_token",
+    "is_identifier",
     "is_node_run",
     "part",
     "read_level",
@@ -155,8 +156,8 @@ def run_action(
     """Run a self-service action. Not safe: it would run twice."""
     path = f"/v1/actions/{_segment('identifier', action)}/runs"
     fields = {"properties": _read_mapping("properties", properties)}
-    body = _encode(_given({**fields, "entity": read_text("entity", entity)}))
-    params = _given({"run_as": read_text("run_as", run_as)})
+    body = _encode(_given({**fields, "entity": _read_exact("entity", entity)}))
+    params = _given({"run_as": _read_exact("run_as", run_as)})
     what = f"a run of the action {_show(action)}"
     return Request("POST", path, body, what, is_safe=False, params=params)
 
@@ -174,11 +175,13 @@ def upsert_entity(
     fields = _read_mapping("entity", entity)
     if not fields.get("identifier"):
         raise ConfigurationError("entity must have an identifier")
+    if isinstance(fields["identifier"], str):
+        _read_exact("the entity's identifier", fields["identifier"])
     params = {
         "upsert": "true",
         "merge": _spell(merge),
         "create_missing_related_entities": _spell(create_missing_related_entities),
-        **_given({"run_id": read_text("run_id", run_id)}),
+        **_given({"run_id": _read_exact("run_id", run_id)}),
     }
     what = f"an entity of {_show(blueprint)}"
     body = _encode(fields)
@@ -255,13 +258,39 @@ def _run_path(run_id: str) -> str:
     return f"/v1/{kind}/runs/{_segment('run_id', run_id)}"
 
 
+def is_identifier(text: str) -> bool:
+    """Tell whether *text* can be a segment of a path, and reaches Port as it is.
+
+    A client removes a segment of dots, in whatever way it is quoted.
+    """
+    return text not in ("", ".", "..") and _is_exact(text)
+
+
 def _segment(name: str, value: object) -> str:
     """Quote one segment of a path."""
-    text = read_text(name, value)
-    # A client removes a segment of dots, in whatever way they are quoted.
-    if not text or text in (".", ".."):
+    text = _read_exact(name, value)
+    if text is None or not is_identifier(text):
         raise ConfigurationError(f"{name} must be an identifier")
-    return quote(text.encode("utf-8", "replace"), safe="")
+    return quote(text, safe="")
+
+
+def _read_exact(name: str, value: object) -> str | None:
+    """Return an identifier, which must not become another one on the way to Port."""
+    text = read_text(name, value)
+    if text is not None and (text != value or not _is_exact(text)):
+        raise ConfigurationError(f"{name} must be an identifier")
+    return text
+
+
+def _is_exact(text: str) -> bool:
+    """Tell whether *text* can be sent as it is: UTF-8 has no lone surrogate."""
+    if len(text) > MAX_TEXT:
+        return False
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _show(identifier: str) -> str:

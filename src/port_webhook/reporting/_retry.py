@@ -1,4 +1,4 @@
-"""Which failed requests are sent again, and when."""
+"""Decide which failed requests are sent again, and when."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import random
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpx2
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FailedRequestError",
+    "Reply",
     "may_repeat",
     "read_response",
     "unanswered",
@@ -34,8 +35,11 @@ _BROKEN = (
     httpx2.NetworkError,
     httpx2.RemoteProtocolError,
     httpx2.ProxyError,
+    TimeoutError,
 )
 _FIRST_WAIT = 0.2
+# A server that says less would be asked again and again without a pause.
+_LEAST_TOLD = 1.0
 # A reset over this is a time, one below it is seconds to wait (protocol, section 5).
 _LARGEST_WAIT = 10_000
 _MAX_MESSAGE = 500
@@ -63,6 +67,13 @@ class FailedRequestError(Exception):
         self.headers = headers or {}
 
 
+class Reply(NamedTuple):
+    """A response, and its body, which it does not hold itself."""
+
+    response: httpx2.Response
+    body: bytes
+
+
 def may_repeat(error: Exception) -> bool:
     """Tell whether a request that ended with *error* is sent again."""
     return isinstance(error, FailedRequestError) and error.repeat
@@ -76,6 +87,9 @@ def wait_for(
 ) -> float:
     """Return how long to wait after the failure of *attempt*, in seconds.
 
+    That is what Port says. If it says nothing, or less than a second, each wait is
+    about twice the one before.
+
     Args:
         failure: How it failed.
         attempt: Its number, from 1 on.
@@ -85,21 +99,24 @@ def wait_for(
     told = _read_retry_after(failure.headers.get("retry-after"), now)
     if told is None:
         told = _read_reset(failure.headers.get("x-ratelimit-reset"), now)
+    if told is not None and told >= _LEAST_TOLD:
+        return told
     # Clients that failed together do not come back together.
-    backoff = _FIRST_WAIT * 2 ** (attempt - 1) * (0.75 + jitter() / 2)
-    return backoff if told is None else max(told, 0.0)
+    backoff: float = _FIRST_WAIT * 2 ** (attempt - 1) * (0.75 + jitter() / 2)
+    return max(backoff, told or 0.0)
 
 
 def read_response(
-    response: httpx2.Response, request: Request, hide: Callable[[str], str]
+    reply: Reply, request: Request, hide: Callable[[str], str]
 ) -> dict[str, Any]:
     """Return the body of a response that says that *request* is done.
 
     Raises:
         FailedRequestError: It says something else.
     """
+    response = reply.response
     status = response.status_code
-    body = _read_json(response)
+    body = _read_json(reply.body)
     if response.is_success:
         return body
     word = _quoted(body.get("error"), hide)
@@ -119,7 +136,7 @@ def read_response(
 
 
 def _quoted(text: object, hide: Callable[[str], str]) -> str | None:
-    """Return what Port said, short and fit for a terminal and one line of a log."""
+    """Return Port's message, shortened to one printable line."""
     if not isinstance(text, str):
         return None
     return "".join(
@@ -127,15 +144,17 @@ def _quoted(text: object, hide: Callable[[str], str]) -> str | None:
     )
 
 
-def unanswered(error: Exception, request: Request) -> FailedRequestError:
+def unanswered(
+    error: Exception, request: Request, hide: Callable[[str], str]
+) -> FailedRequestError:
     """Return what becomes of an exception of the HTTP client.
 
     Its message may quote a header, so it is shown only where none had been sent.
     """
     is_sent = not isinstance(error, _NOT_SENT)
     problem = type(error).__name__
-    if not is_sent and str(error):
-        problem += f", {error}"[:_MAX_MESSAGE]
+    if not is_sent and (said := _quoted(str(error), hide)):
+        problem += f", {said}"
     elif isinstance(error, RuntimeError):
         problem += "; is the client closed, or used in a second event loop?"
     return FailedRequestError(
@@ -144,9 +163,9 @@ def unanswered(error: Exception, request: Request) -> FailedRequestError:
     )
 
 
-def _read_json(response: httpx2.Response) -> dict[str, Any]:
+def _read_json(content: bytes) -> dict[str, Any]:
     try:
-        body: Any = json.loads(response.content)
+        body: Any = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}

@@ -51,8 +51,8 @@ def was_reported(error: BaseException) -> bool:
 class RunState:
     """The logic of `Run` and `AsyncRun`.
 
-    Nothing that Port answers, or fails to answer, is raised: the work goes on, and the
-    log says what could not be reported.
+    No response or failure of Port is raised: the work goes on, and a failure to report
+    is logged.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class RunState:
                 await self._try(request)
 
     async def end(self, outcome: Outcome, summary: str | None, output: Any) -> None:
-        """End the run, once; a second time only where the first could not be told."""
+        """End the run, once; again only if the first end could not be reported."""
         if self.run_id is None:
             return
         *before, last = _requests.end_run(self.run_id, outcome, summary, output)
@@ -217,12 +217,12 @@ class _RunBase:
 
     @property
     def run_id(self) -> str | None:
-        """The run; None if there is none, and nothing is reported."""
+        """The id of the run; None if there is none, and nothing is reported."""
         return self._state.run_id
 
     @property
     def status(self) -> str | None:
-        """The status that Port was told: ``SUCCESS`` or ``FAILURE``; None if none yet.
+        """The reported status: ``SUCCESS`` or ``FAILURE``; None if there is none yet.
 
         For the run of a workflow's node ``SUCCESS``, ``FAILED`` or ``CANCELLED``.
         """
@@ -230,7 +230,7 @@ class _RunBase:
 
     @property
     def logs_sent(self) -> int:
-        """How many lines of the log Port has taken."""
+        """The number of lines of the log that Port has accepted."""
         return self._state.logs_sent
 
     def leave(self, error: BaseException | None) -> Coroutine[Any, Any, None]:
@@ -239,12 +239,12 @@ class _RunBase:
 
     @boundary
     def log_handler(self, level: int = logging.NOTSET) -> RunLogHandler:
-        """Make a handler for a logger that sends every record to the run's log.
+        """Return a logging handler that sends every record to the run's log.
 
         Remove it from the logger yourself; the end of the report sends the rest.
 
         Args:
-            level: From which level on.
+            level: The lowest level that is sent.
         """
         return self._state.log_handler(level)
 
@@ -266,10 +266,10 @@ class Run(_RunBase):
             message: The line.
             level: ``DEBUG``, ``INFO``, ``WARN`` or ``ERROR``; the log of an action's
                 run does not show it.
-            status_label: A label to set with it.
+            status_label: A label to set at the same time.
 
         Raises:
-            ConfigurationError: An argument is none of these.
+            ConfigurationError: An argument is not valid.
         """
         drive(self._state.log(message, level, status_label))
 
@@ -282,7 +282,7 @@ class Run(_RunBase):
         summary: str | None = None,
         external_run_id: str | None = None,
     ) -> None:
-        """Change the run, which goes on. What is given replaces what was there.
+        """Change the run, which goes on; each given value replaces the last one.
 
         The run of a workflow's node has no label and no summary, so that these become
         lines of its log.
@@ -290,7 +290,7 @@ class Run(_RunBase):
         Args:
             status_label: A few words beside the status.
             links: One URL or several, such as that of a pipeline.
-            summary: What the run is about.
+            summary: A summary of the run.
             external_run_id: The run's id in your own system.
 
         Raises:
@@ -310,7 +310,7 @@ class Run(_RunBase):
         """End the run as a success.
 
         Args:
-            summary: What was done.
+            summary: A summary of what was done.
             output: JSON that later nodes of a workflow can read; only for a node's run.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Answers to synchronous actions, whose status and result Port takes from the answer.
+"""Responses to synchronous actions, which give Port status and result of the run.
 
 Port, and its agent, turn a status under 400 into a success, and store the body of the
 answer as the ``response`` of the run (protocol, section 5).
@@ -25,14 +25,14 @@ _RESPONSES = {
 
 
 class ActionFailedError(PayloadError):
-    """Raise it in a view to let a synchronous action fail with a message.
+    """Raised by a view to fail a synchronous action with a message.
 
     Every adapter answers 422 with the message, which Port shows in the run. It is the
-    one error whose text the sender sees: say what a user of the portal may know. A
-    replay store releases the delivery, so that it may come again.
+    only error whose text the sender sees: write what a user of the portal may know. A
+    replay store releases the delivery, so that a retry runs.
 
     Args:
-        message: What went wrong.
+        message: The reason, for the user.
     """
 
     code: str = "action_failed"
@@ -46,7 +46,7 @@ class ActionFailedError(PayloadError):
 
 @boundary
 def answer(result: Any, *, request: object = None) -> Any:
-    """Return what a view returns to answer a synchronous action with *result*.
+    """Return a response to a synchronous action, with *result*.
 
     Args:
         result: JSON: an object, a list or text.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -11,13 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Hidden", "Token", "TokenCache"]
 
+# Tokens that Port may still quote after a new one has come.
+_REMEMBERED = 8
+
 _values: WeakKeyDictionary[Hidden, str] = WeakKeyDictionary()
 
 
 class Hidden:
-    """A text that the object itself does not hold.
+    """A text that is not an attribute of the object.
 
-    What lists the attributes of an object in a traceback finds none.
+    A tool that prints the attributes of an object does not show it.
     """
 
     def __init__(self, value: str) -> None:
@@ -65,6 +69,7 @@ class TokenCache:
         self._lock = lock
         self._clock = clock
         self._token: Token | None = None
+        self._seen: deque[Hidden] = deque(maxlen=_REMEMBERED)
 
     async def get(self, refused: Token | None = None) -> Token:
         """Return a token that has not expired, and is none that Port *refused*."""
@@ -79,12 +84,16 @@ class TokenCache:
             value, seconds = await self._fetch()
             token = Token(Hidden(value), self._clock() + seconds, number)
             self._token = token
+            self._seen.append(token.value)
             return token
 
     def hide(self, text: str) -> str:
-        """Remove the token from *text*."""
-        token = self._token
-        return text if token is None else text.replace(token.value.reveal(), "…")
+        """Remove the tokens of late from *text*."""
+        values = {each.reveal() for each in tuple(self._seen)}
+        # The longest first, since one may begin with another.
+        for each in sorted(values, key=len, reverse=True):
+            text = text.replace(each, "…")
+        return text
 
     def _usable(self, refused: Token | None) -> Token | None:
         token = self._token

@@ -10,6 +10,8 @@ __all__ = ["read_http"]
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"[A-Z]+ \S+(?: HTTP/[0-9.]+)?")
+# RFC 9110, section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n")
 _MAX_DIGITS = 12
 
@@ -52,7 +54,7 @@ def _read_lines(lines: list[bytes], first: int) -> Pairs:
             headers[-1] = name, f"{value} {line.strip().decode('latin-1')}"
             continue
         name, colon, value = line.removeprefix(b":").decode("latin-1").partition(":")
-        if not colon or not name.strip():
+        if not colon or not _TOKEN.fullmatch(name.strip()):
             raise CaptureError(f"line {number} is no header; is it raw HTTP?")
         if not line.startswith(b":"):  # HTTP/2 has such instead of a request line
             headers.append((name, value.strip(" \t")))

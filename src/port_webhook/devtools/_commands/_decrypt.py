@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -15,9 +15,22 @@ from port_webhook.decryption import (
     decrypt_secret,
 )
 from port_webhook.devtools._captures import CaptureError
-from port_webhook.devtools._options import Json, SecretFile, find_secrets, read_file
+from port_webhook.devtools._options import find_secrets, read_file
+from port_webhook.devtools._parameters import (
+    Ciphertext,
+    EncryptedBody,
+    Json,
+    PasswordFile,
+    Paths,
+    PrivateKey,
+    SecretFile,
+)
 from port_webhook.devtools._terminal import REFUSED, fail, say_json
-from port_webhook.exceptions import DecryptionError, PayloadError
+from port_webhook.exceptions import (
+    ConfigurationError,
+    DecryptionError,
+    PayloadError,
+)
 
 __all__ = ["decrypt"]
 
@@ -25,48 +38,18 @@ _MAX_KEY = 65_536
 
 
 def decrypt(
-    value: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="VALUE",
-            help="The encrypted value, base64; - is standard input.",
-            show_default=False,
-        ),
-    ] = None,
+    value: Ciphertext = None,
     *,
-    body: Annotated[
-        str | None,
-        typer.Option(
-            "--body", metavar="FILE", help="A body with secret inputs, instead."
-        ),
-    ] = None,
-    path: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--path",
-            metavar="PATH",
-            help="Where a value stands in the body, if nothing marks it; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    private_key: Annotated[
-        str | None,
-        typer.Option(
-            "--private-key",
-            metavar="FILE",
-            help="PEM of the key, for values that were encrypted before Port saw them.",
-        ),
-    ] = None,
-    password_file: Annotated[
-        str | None,
-        typer.Option("--password-file", metavar="FILE", help="Password of the PEM."),
-    ] = None,
+    body: EncryptedBody = None,
+    path: Paths = None,
+    private_key: PrivateKey = None,
+    password_file: PasswordFile = None,
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
     """Decrypt a secret input, or all of a body."""
     if (value is None) == (body is None):
-        raise CaptureError("give a VALUE, or --body FILE")
+        raise CaptureError("Give a VALUE, or --body FILE")
     key = None if private_key is None else read_file(private_key, _MAX_KEY)
     password = None
     if password_file is not None:
@@ -113,4 +96,13 @@ def _decrypt_body(
     options |= {"private_key": key, "password": password}
     if secrets:
         options["client_secret"] = secrets
-    return decrypt_properties(document, **options)
+    try:
+        return decrypt_properties(document, **options)
+    except ConfigurationError as error:
+        if paths or "in paths" not in str(error):
+            raise
+        # The message is for code.
+        raise CaptureError(
+            "Nothing in this body is marked as encrypted. If values are, name each, "
+            "such as --path payload.entity.properties.password"
+        )

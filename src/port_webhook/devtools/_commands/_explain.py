@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.padding import Padding
 from rich.text import Text
 
 from port_webhook.devtools._explain import diagnose
-from port_webhook.devtools._options import (
+from port_webhook.devtools._options import Sources, find_candidates
+from port_webhook.devtools._parameters import (
     At,
     BodyFile,
+    Candidates,
     Curl,
     Entry,
     Har,
@@ -23,9 +25,7 @@ from port_webhook.devtools._options import (
     Lambda,
     SecretFile,
     Signature,
-    Sources,
     Timestamp,
-    find_candidates,
 )
 from port_webhook.devtools._terminal import (
     REFUSED,
@@ -55,15 +55,7 @@ def explain(
     kafka: Kafka = None,
     entry: Entry = None,
     secret_file: SecretFile = None,
-    candidates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--candidates",
-            metavar="FILE",
-            help="File with other secrets that may be in use, one a line.",
-            show_default=False,
-        ),
-    ] = None,
+    candidates: Candidates = None,
     as_json: Json = False,
 ) -> None:
     """Explain why a delivery does not verify, and what to do.
@@ -91,7 +83,7 @@ def explain(
 
 
 def show(explanation: Explanation) -> None:
-    """Print what ``str(explanation)`` says, in colours and as wide as the terminal."""
+    """Print the text of *explanation* in colour, as wide as the terminal."""
     out = console()
     if not wraps(out):
         typer.echo(str(explanation))

@@ -2,116 +2,57 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, cast
 
 from port_webhook.devtools._captures import CaptureError
-from port_webhook.devtools._options import Json, SecretFile, find_secrets, read_file
+from port_webhook.devtools._options import find_secrets, read_file
+from port_webhook.devtools._parameters import (
+    Actions,
+    Agent,
+    AnswerBody,
+    Compact,
+    Delay,
+    Forward,
+    HistoryFile,
+    Host,
+    Json,
+    Keep,
+    PathPatterns,
+    Port,
+    Quiet,
+    Respond,
+    SecretFile,
+    Smee,
+    VerdictOption,
+    WithInspector,
+)
 
 if TYPE_CHECKING:
     from port_webhook.devtools._printer import Mode
 
-__all__ = ["Verdict", "listen"]
+__all__ = ["listen"]
 
 _MAX_ANSWER = 1024 * 1024
 
 
-class Verdict(StrEnum):
-    """Whether a delivery is authentic and in time."""
-
-    verified = "verified"
-    refused = "refused"
-
-
 def listen(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")
-    ] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    forward: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Pass verified deliveries on, byte for byte. A URL without a path "
-            "keeps the path of each delivery.",
-            show_default=False,
-        ),
-    ] = None,
-    respond: Annotated[
-        int | None,
-        typer.Option(
-            min=200,
-            max=599,
-            metavar="STATUS",
-            help="Answer to verified deliveries; else that of the forward URL, or 202.",
-            show_default=False,
-        ),
-    ] = None,
-    body: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT|@FILE", help="Body of the answer.", show_default=False
-        ),
-    ] = "",
-    delay: Annotated[
-        float,
-        typer.Option(min=0, max=3600, help="Seconds to wait before the answer."),
-    ] = 0,
-    smee: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Receive from a smee.io channel, too.",
-            show_default=False,
-        ),
-    ] = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep deliveries across restarts. The file holds their payloads.",
-            show_default=False,
-        ),
-    ] = None,
-    keep: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many deliveries to keep.")
-    ] = 1000,
-    agent: Annotated[
-        bool, typer.Option("--agent", help="Accept what Port's agent forwards, too.")
-    ] = False,
-    compact: Annotated[
-        bool, typer.Option("--compact", help="Print a line for each delivery.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print refused deliveries only.")
-    ] = False,
-    path: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Print only these paths, such as '/port/*'; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    verdict: Annotated[
-        Verdict | None,
-        typer.Option(help="Print only these.", show_default=False),
-    ] = None,
-    action: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="Print only these actions; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    inspector: Annotated[
-        bool, typer.Option("--inspector/--no-inspector", help="Serve the page.")
-    ] = True,
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    forward: Forward = None,
+    respond: Respond = None,
+    body: AnswerBody = "",
+    delay: Delay = 0,
+    smee: Smee = None,
+    history: HistoryFile = None,
+    keep: Keep = 1000,
+    agent: Agent = False,
+    compact: Compact = False,
+    quiet: Quiet = False,
+    path: PathPatterns = None,
+    verdict: VerdictOption = None,
+    action: Actions = None,
+    inspector: WithInspector = True,
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
@@ -125,23 +66,19 @@ def listen(
     from port_webhook.devtools._printer import Filters
     from port_webhook.devtools._receiver import Answer
 
-    modes: dict[Mode, bool] = {"compact": compact, "quiet": quiet, "json": as_json}
-    chosen: list[Mode] = [name for name, wanted in modes.items() if wanted]
-    if len(chosen) > 1:
-        raise CaptureError(f"give one of --{' and --'.join(chosen)}")
-    mode: Mode = chosen[0] if chosen else "readable"
-    answer = Answer(respond, _read_answer(body), delay)
-    if answer.body and respond is None and forward is not None:
-        raise CaptureError("with --forward, --body needs --respond")
+    mode = _read_mode(compact=compact, quiet=quiet, json=as_json)
+    content = _read_answer(body)
+    if content and respond is None and forward is not None:
+        raise CaptureError("With --forward, --body needs --respond")
     secrets = find_secrets(secret_file)
     try:
         serve(
             Options(
                 host=host,
                 port=port,
-                forward=None if forward is None else check_url("--forward", forward),
-                answer=answer,
-                smee=None if smee is None else check_url("--smee", smee),
+                forward=check_url("--forward", forward),
+                answer=Answer(respond, content, delay),
+                smee=check_url("--smee", smee, "https://smee.io/CHANNEL"),
                 history=history,
                 keep=keep,
                 mode=mode,
@@ -154,6 +91,13 @@ def listen(
         )
     except ListenError as error:
         raise CaptureError(str(error))
+
+
+def _read_mode(**modes: bool) -> Mode:
+    chosen = [name for name, wanted in modes.items() if wanted]
+    if len(chosen) > 1:
+        raise CaptureError(f"Give one of --{' and --'.join(chosen)}")
+    return cast("Mode", chosen[0]) if chosen else "readable"
 
 
 def _read_answer(text: str) -> bytes:

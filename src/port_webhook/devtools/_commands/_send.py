@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from port_webhook.devtools._options import (
+from port_webhook.devtools._options import find_secrets, read_file
+from port_webhook.devtools._parameters import (
+    AsAgent,
+    CheckAll,
+    Concurrency,
     Headers,
     Json,
+    MaxAge,
+    Method,
+    Repeat,
+    Replayed,
     SecretFile,
-    find_secrets,
-    read_file,
+    SentBody,
+    Sets,
+    Shape,
+    ShapeOption,
+    Stale,
+    Tampered,
+    Timeout,
+    Url,
 )
 from port_webhook.devtools._sending import (
     Answer,
@@ -39,100 +52,29 @@ from port_webhook.devtools._terminal import (
 if TYPE_CHECKING:
     from port_webhook.devtools._sending import Verdict
 
-__all__ = ["Shape", "send"]
+__all__ = ["send"]
 
 _MAX_SHOWN = 4000
 _ACCEPTED = range(200, 400)
 
 
-class Shape(StrEnum):
-    """The documented shapes of a delivery."""
-
-    ACTION = "action"
-    TRIGGER_DATA = "trigger-data"
-    EVENT = "event"
-    CHANGELOG = "changelog"
-    NODE_RUN = "node-run"
-    CUSTOM = "custom"
-
-
-_SHAPES = f"What the body is: {', '.join(Shape)}."
-
-
 def send(
-    url: Annotated[str, typer.Argument(help="Where to send it.", metavar="URL")],
+    url: Url,
     *,
-    shape: Annotated[Shape, typer.Option(metavar="SHAPE", help=_SHAPES)] = Shape.ACTION,
-    body: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Your own body instead; - is standard input."
-        ),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Change a field, such as payload.properties.cpu=4; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    agent: Annotated[
-        bool, typer.Option("--agent", help="Sign and send as Port's agent does.")
-    ] = False,
-    method: Annotated[str, typer.Option(help="HTTP method.")] = "POST",
+    shape: ShapeOption = Shape.ACTION,
+    body: SentBody = None,
+    sets: Sets = None,
+    agent: AsAgent = False,
+    method: Method = "POST",
     header: Headers = None,
-    stale: Annotated[
-        bool,
-        typer.Option("--stale", help="Signed too long ago.", rich_help_panel="Forged"),
-    ] = False,
-    tampered: Annotated[
-        bool,
-        typer.Option(
-            "--tampered", help="Changed after signing.", rich_help_panel="Forged"
-        ),
-    ] = False,
-    replay: Annotated[
-        bool,
-        typer.Option(
-            "--replay", help="The same request twice.", rich_help_panel="Forged"
-        ),
-    ] = False,
-    check_all: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Some fifty forgeries: is each refused?",
-            rich_help_panel="Forged",
-        ),
-    ] = False,
-    max_age: Annotated[
-        int,
-        typer.Option(
-            "--max-age",
-            min=0,
-            help="The endpoint's, in seconds, for --stale and --check.",
-            rich_help_panel="Forged",
-        ),
-    ] = 300,
-    count: Annotated[
-        int,
-        typer.Option(
-            "--repeat",
-            min=1,
-            max=100_000,
-            help="How many, each signed anew; over 100 on loopback only.",
-            rich_help_panel="Load",
-        ),
-    ] = 1,
-    concurrency: Annotated[
-        int,
-        typer.Option(min=1, max=64, help="How many at a time.", rich_help_panel="Load"),
-    ] = 1,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for an answer.")
-    ] = 30,
+    stale: Stale = False,
+    tampered: Tampered = False,
+    replay: Replayed = False,
+    check_all: CheckAll = False,
+    max_age: MaxAge = 300,
+    count: Repeat = 1,
+    concurrency: Concurrency = 1,
+    timeout: Timeout = 30,
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
@@ -142,9 +84,6 @@ def send(
     """
     if sum((stale, tampered, replay, check_all, count > 1)) > 1:
         fail("Give one of --stale, --tampered, --replay, --check and --repeat.")
-    variant = Variant.GENUINE
-    for wanted, each in ((stale, Variant.STALE), (tampered, Variant.TAMPERED)):
-        variant = each if wanted else variant
     raw = None if body is None else read_file(body)
     secret = find_secrets(secret_file).current
     outgoing = Outgoing(shape.value, raw, sets or [], secret, agent, max_age)
@@ -154,17 +93,29 @@ def send(
         elif count > 1:
             _repeat(sender, outgoing, count, concurrency, as_json=as_json)
         else:
-            request = outgoing.make(variant)
-            answers = [sender.send(request)]
-            if replay:
-                answers.append(sender.send(request))
-            _show(answers, sender, len(request.body), as_json=as_json)
-            if variant is not Variant.GENUINE and not as_json:
-                say("This forgery got through.", "bold red")
+            variant = _read_variant(stale=stale, tampered=tampered)
+            _send(sender, outgoing, variant, 2 if replay else 1, as_json=as_json)
+
+
+def _read_variant(*, stale: bool, tampered: bool) -> Variant:
+    if stale:
+        return Variant.STALE
+    return Variant.TAMPERED if tampered else Variant.GENUINE
+
+
+def _send(
+    sender: Sender, outgoing: Outgoing, variant: Variant, times: int, *, as_json: bool
+) -> None:
+    """Send one request, so many times, and print what was answered."""
+    request = outgoing.make(variant)
+    answers = [sender.send(request) for _ in range(times)]
+    _show(answers, sender, len(request.body), as_json=as_json)
+    if variant is not Variant.GENUINE and not as_json:
+        say("This forgery got through.", "bold red")
 
 
 def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) -> None:
-    """Print what was answered; a request that was sent twice has two answers."""
+    """Print the responses; a request that was sent twice has two."""
     if as_json:
         listed = [each.as_dict() for each in answers]
         say_json(listed if len(listed) > 1 else listed[0])
@@ -235,7 +186,7 @@ def _repeat(
     *,
     as_json: bool,
 ) -> None:
-    """Send many, with a progress bar where somebody looks, and sum up."""
+    """Send many, with a progress bar on a terminal, and print a summary."""
     if not sender.is_loopback and count > 100:  # as the help says
         fail("More than 100 requests go to loopback only.")
     from rich.progress import Progress

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from port_webhook._verifier import sign as sign_body
-from port_webhook.devtools._options import Json, SecretFile, find_secrets, read_file
+from port_webhook.devtools._options import find_secrets, read_file
+from port_webhook.devtools._parameters import Json, SecretFile, SignedAt, SignedFile
 from port_webhook.devtools._terminal import say_json
 
 __all__ = ["sign"]
 
 
 def sign(
-    body: Annotated[
-        str,
-        typer.Argument(metavar="BODY", help="File with the body; - is standard input."),
-    ],
+    body: SignedFile,
     *,
-    timestamp: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Seconds since the epoch; else now.", show_default=False
-        ),
-    ] = None,
+    timestamp: SignedAt = None,
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
 
 from port_webhook._kafka_message import read_message
 from port_webhook._verifier import Delivery, Verifier, set_source
-from port_webhook.devtools._options import (
+from port_webhook.devtools._options import Sources, find_secrets
+from port_webhook.devtools._parameters import (
+    Agent,
     At,
     BodyFile,
     Curl,
@@ -23,9 +25,7 @@ from port_webhook.devtools._options import (
     Lambda,
     SecretFile,
     Signature,
-    Sources,
     Timestamp,
-    find_secrets,
 )
 from port_webhook.devtools._terminal import REFUSED, say, say_json
 from port_webhook.exceptions import DeliveryError
@@ -42,9 +42,7 @@ def verify(
     header: Headers = None,
     timestamp: Timestamp = None,
     signature: Signature = None,
-    agent: Annotated[
-        bool, typer.Option("--agent", help="Accept what Port's agent forwards, too.")
-    ] = False,
+    agent: Agent = False,
     at: At = None,
     http: Http = None,
     curl: Curl = None,

@@ -35,9 +35,20 @@ function readToken() {
 
 // --- helpers ---------------------------------------------------------------------
 
+// Characters that would reorder the text around them, or that nobody sees.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+function visible(text) {
+  return text.replace(UNSEEN, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 function make(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  if (properties.textContent) element.textContent = visible(properties.textContent);
+  if (properties.title) element.title = visible(properties.title);
+  element.append(...children
+    .filter((child) => child !== null && child !== undefined)
+    .map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 
@@ -60,7 +71,7 @@ async function api(path, body) {
 }
 
 function notify(text) {
-  $("notice").textContent = text;
+  $("notice").textContent = visible(text);
   $("notice").hidden = !text;
 }
 

@@ -1,0 +1,133 @@
+"""What is hidden of what a delivery holds: the client secret in any spelling."""
+
+import html
+import json
+import shlex
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from port_webhook.devtools._copies import as_curl
+from port_webhook.devtools._history import Record
+from port_webhook.devtools._masking import Mask
+
+from .listening import SECRET, receiver
+
+HARD = "sé/+\"'\\c<&>🚢 ret of some length"
+PLAIN = "0123456789abcdef0123456789abcdef"
+
+
+def in_json(text, times=1):
+    for _ in range(times):
+        text = json.dumps(text)[1:-1]
+    return text
+
+
+def units(text, form):
+    found = text.encode("utf-16-be").hex()
+    return "".join(form.format(found[at : at + 4]) for at in range(0, len(found), 4))
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it stands": lambda text: text,
+    "JSON": in_json,
+    "JSON without escapes": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON with escaped slashes": lambda text: in_json(text).replace("/", r"\/"),
+    "JSON in JSON": lambda text: in_json(text, 2),
+    "JSON in JSON in JSON": lambda text: in_json(text, 3),
+    "all escaped": lambda text: units(text, r"\u{}"),
+    "in capitals": lambda text: units(text, "-{}").upper().replace("-", r"\u"),
+    "percent": quote,
+    "percent with slashes": lambda text: quote(text, ""),
+    "percent in small letters": lambda text: quote(text, "").lower(),
+    "percent twice": lambda text: quote(quote(text, "")),
+    "a form": quote_plus,
+    "all percent": lambda text: "".join(f"%{each:02X}" for each in text.encode()),
+    "HTML": html.escape,
+    "HTML by number": lambda text: "".join(f"&#{ord(each)};" for each in text),
+    "HTML by hexadecimal": lambda text: "".join(f"&#X0{ord(each):x};" for each in text),
+    "XML": lambda text: html.escape(text, quote=False).replace("'", "&apos;"),
+    "Python": lambda text: repr(text.encode())[2:-1],
+    "hexadecimal": lambda text: text.encode().hex(),
+    "a dump": lambda text: text.encode().hex(" "),
+    "octal": lambda text: "".join(f"\\0{each:03o}" for each in text.encode()),
+    "a shell": lambda text: shlex.quote(f"{text} ")[1:-2],
+    "mixed": lambda text: in_json(text[:4]) + quote(text[4:9]) + text[9:],
+}
+
+
+@pytest.mark.parametrize(
+    "secret", [HARD, PLAIN, HARD.encode()], ids=["hard", "plain", "bytes"]
+)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_secret_is_hidden_however_it_is_spelled(secret, spelling):
+    text = secret if isinstance(secret, str) else secret.decode()
+    spelled = SPELLINGS[spelling](text)
+    assert Mask([secret]).text(f"x={spelled}, y") == "x=(hidden), y"
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("after", range(4))
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+@pytest.mark.parametrize("secret", [HARD, PLAIN])
+def test_base64_hides_nothing_wherever_the_secret_stands(before, after, encode, secret):
+    value = encode(b"\xff" * before + secret.encode() + b"\x00" * after).decode()
+    shown = Mask([secret]).text(value)
+    kept = shown.replace("(hidden)", "").rstrip("=")
+    assert "(hidden)" in shown
+    # Characters that hold bits of its first or last byte alone.
+    assert len(kept) <= -(-8 * (before + after) // 6) + 2
+
+
+def test_what_only_looks_like_it_stays():
+    mask = Mask([PLAIN, "abc"])
+    text = f"abc {PLAIN[:-1]} {PLAIN[1:]} {b64encode(b'another').decode()}"
+    assert mask.text(text) == text
+    assert Mask([]).text(text) == text
+
+
+def test_the_longest_secret_is_hidden_first_and_keys_are_hidden_too():
+    mask = Mask(["secret", b"secret-and-more"])
+    assert mask.text("secret-and-more secret-and") == "(hidden) (hidden)-and"
+    assert mask.value({"secret": [1, None, ("secret",)]}) == {
+        "(hidden)": [1, None, ["(hidden)"]]
+    }
+
+
+@pytest.mark.parametrize(
+    "piece", ["\\", "&#0", "%25", "0123456789abcde", "&#" + "0" * 999]
+)
+def test_no_text_takes_long(piece):
+    text = piece * (200_000 // len(piece))
+    assert Mask([PLAIN, HARD]).text(text) == text
+
+
+@pytest.mark.parametrize("body", [b"\xff%s", b"\0%s", b'{"a":"%s"}'])
+async def test_the_page_shows_it_in_no_form(body):
+    content = body % SECRET.encode()
+    headers = {"X-Basic": b64encode(f"user:{SECRET}".encode()).decode()}
+    async with receiver() as client:
+        await client.post(f"/port?s={quote(SECRET)}", content=content, headers=headers)
+        await client.post("/port", content=content)
+        shown = [(await client.api(f"deliveries/{n}")).text for n in (1, 2)]
+        shown += [(await client.api("diff?a=1&b=2")).text]
+        shown += [(await client.api("deliveries")).text, client.out.getvalue()]
+    raw = SECRET.encode()
+    for text in shown:
+        assert "(hidden)" in text
+        for form in (
+            SECRET,
+            quote(SECRET),
+            raw.hex(),
+            raw.hex(" "),
+            raw[3:30].hex(" ", 32),
+        ):
+            assert form not in text
+        assert b64encode(raw[2:26]).decode() not in text
+
+
+def test_a_copy_is_masked_in_octal():
+    record = Record(1.5, "http", "POST", "/", [], b"\0" + PLAIN.encode())
+    assert "(hidden)" in Mask([PLAIN]).text(as_curl(record, "http://a/"))
