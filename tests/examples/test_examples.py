@@ -32,7 +32,7 @@ NEEDED = {  # by the name under which it is imported
 }
 PYTEST = ["pytest", "-q", "-pno:cacheprovider", "-pno:asyncio", "-pno:xdist"]
 DJANGO = ["manage", "test", "--settings=platform_site.test_settings"]
-PATIENCE = 120  # seconds; the slowest takes seven
+PATIENCE = 300  # seconds; the slowest takes seven
 
 
 def skip_without(name):
