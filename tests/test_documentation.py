@@ -4,10 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+import port_webhook
 from port_webhook import exceptions
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "src").rglob("*.py"))
+SOURCES = sorted(Path(port_webhook.__file__).parent.rglob("*.py"))
 
 
 def page(name):
