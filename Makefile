@@ -63,11 +63,11 @@ package: $(VENV)/.stamp-package ## Build sdist and wheel twice, compare and chec
 installed: $(VENV)/.stamp-matrix ## Run the tests against the built sdist and wheel
 	$(BIN)/python -m nox -s installed
 
-# What a user gets who installs the wheel with every extra.
-$(RELEASED_VENV)/.stamp: $(wildcard dist/*.whl)
+# What a user gets who installs the wheel with every extra, and no pip beside it.
+$(RELEASED_VENV)/.stamp: $(wildcard dist/*.whl) $(VENV)/.created
 	@ls dist/*.whl >/dev/null || { echo 'Run `make package` first.' >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[all]"
+	$(BIN)/python -m venv --clear --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D) install --quiet "$$(ls dist/*.whl)[all]"
 	@touch $@
 
 sbom: $(RELEASED_VENV)/.stamp $(VENV)/.stamp-package ## List what the wheel and its extras bring
@@ -79,7 +79,8 @@ sbom: $(RELEASED_VENV)/.stamp $(VENV)/.stamp-package ## List what the wheel and 
 # out, since a version is audited before it is published.
 audit: $(RELEASED_VENV)/.stamp $(VENV)/.stamp-package ## Look for known flaws in them
 	@mkdir -p build
-	$(RELEASED_VENV)/bin/python -m pip freeze --exclude port-webhook >build/requirements.txt
+	$(BIN)/python -m pip --python $(RELEASED_VENV) freeze --exclude port-webhook \
+	    >build/requirements.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/requirements.txt
 
 notes: ## Print the changes of TAG, if it may be released
