@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 DEMO_VENV := .venv-demo
+RELEASED_VENV := .venv-released
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name py.typed)
 
@@ -12,12 +13,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench package installed sbom
+.PHONY: audit notes clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 	$(DEMO_VENV)/bin/python examples/demo.py
@@ -28,9 +30,14 @@ BROWSER := $(if $(shell command -v chromium || command -v chromium-browser),brow
 test: $(VENV)/.stamp-test $(BROWSER:%=$(VENV)/.stamp-%) ## Run the tests; fails below 100 % branch coverage
 	$(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
-lint: $(VENV)/.stamp-lint ## Check style and formatting
+lint: $(VENV)/.stamp-lint ## Check style, spelling, packaging, workflows and known traps
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $$(git ls-files)
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
+	$(BIN)/zizmor --offline --pedantic --quiet .github
+	$(BIN)/jactionlint
 
 types: $(VENV)/.stamp-test $(VENV)/.stamp-types ## Check types with mypy and pyright, also on the pages
 	$(BIN)/python -m mypy
@@ -53,8 +60,38 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
 
+package: $(VENV)/.stamp-package ## Build sdist and wheel twice, compare and check them
+	$(BIN)/python release/package.py
+
+# The built files as a user has them: this Python, no source tree.
+installed: $(VENV)/.stamp-matrix ## Run the tests against the built sdist and wheel
+	$(BIN)/python -m nox -s installed
+
+# What a user gets who installs the wheel with every extra, and no pip beside it.
+$(RELEASED_VENV)/.stamp: $(wildcard dist/*.whl) $(VENV)/.created
+	@ls dist/*.whl >/dev/null || { echo 'Run `make package` first.' >&2; exit 1; }
+	$(BIN)/python -m venv --clear --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D) install --quiet "$$(ls dist/*.whl)[all]"
+	@touch $@
+
+sbom: $(RELEASED_VENV)/.stamp $(VENV)/.stamp-package ## List what the wheel and its extras bring
+	@mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
+	    --output-reproducible --validate --output-file build/port-webhook.cdx.json $(RELEASED_VENV)
+
+# Strict: a dependency that cannot be looked up is an error. The package itself is left
+# out, since a version is audited before it is published.
+audit: $(RELEASED_VENV)/.stamp $(VENV)/.stamp-package ## Look for known flaws in them
+	@mkdir -p build
+	$(BIN)/python -m pip --python $(RELEASED_VENV) freeze --exclude port-webhook \
+	    >build/requirements.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/requirements.txt
+
+notes: ## Print the changes of TAG, if it may be released
+	@$(PYTHON) release/notes.py "$$TAG"
+
 clean: ## Remove every environment, cache and build
-	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(DEMO_VENV) $(RELEASED_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
 	    .pytest_cache .ruff_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -77,8 +114,8 @@ $(VENV)/.stamp-%: pyproject.toml $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --editable '.[all]' --group $*
 	@touch $@
 
-# ruff and nox need no project beside them.
-$(VENV)/.stamp-lint $(VENV)/.stamp-matrix: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.created
+# These need no project beside them.
+$(VENV)/.stamp-lint $(VENV)/.stamp-matrix $(VENV)/.stamp-package: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 

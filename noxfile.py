@@ -1,4 +1,4 @@
-"""Sessions with environments of their own: every Python, the oldest dependencies."""
+"""Sessions with environments of their own: Pythons, old dependencies, built files."""
 
 from __future__ import annotations
 
@@ -75,3 +75,23 @@ def lowest(session: nox.Session) -> None:
     session.install("--editable", ".[all]", "--group", "test", "httpx", *pinned)
     # Old dependencies under new tools: their warnings say nothing about this library.
     session.run("python", "-m", "pytest", *PARALLEL, "-W", "default", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("file", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
+def installed(session: nox.Session, file: str) -> None:
+    """Run the test suite against a file in ``dist/``, where there is no source tree."""
+    found = list(Path("dist").glob(file))
+    if len(found) != 1:
+        session.error(f"dist/ must hold one {file}; `make package` builds it.")
+    session.install(f"{found[0]}[all]", "--group", "test")
+    folder = Path(session.create_tmp()).resolve() / "project"
+    shutil.rmtree(folder, ignore_errors=True)
+    # Only what is tracked, since what lies about may be imported.
+    tracked = session.run("git", "ls-files", "-z", external=True, silent=True)
+    for name in str(tracked).split("\0"):
+        if name and not name.startswith("src/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, folder / name)
+    session.chdir(folder)
+    session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import signal
 
 import django
 import hypothesis
@@ -13,6 +14,11 @@ import pytest
 from django.conf import settings
 
 from port_webhook import Verifier
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and with them
+# every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile("port_webhook", deadline=None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import port_webhook
 from port_webhook import (
     BodyTooLargeError,
     MethodNotAllowedError,
@@ -31,7 +32,7 @@ from port_webhook.integration import (
     signed_headers,
 )
 
-PACKAGE = Path(__file__).parents[2] / "src"
+PACKAGE = Path(port_webhook.__file__).parent
 
 
 # --- The method and the media type --------------------------------------------------

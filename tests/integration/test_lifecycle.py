@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import port_webhook
 from port_webhook import (
     BodyTooLargeError,
     ConfigurationError,
@@ -25,7 +26,7 @@ from port_webhook.integration import ahandle, handle, reusable
 
 from .doubles import NOW, SECRET, AsyncStore, Store, make
 
-PACKAGE = Path(__file__).parents[2] / "src"
+PACKAGE = Path(port_webhook.__file__).parent
 BODY = b'{"context":{"runId":"r_1"}}'
 HEADERS = sign(BODY, SECRET, timestamp=NOW)
 
