@@ -2,8 +2,8 @@
 
 import os
 
-import boto3  # type: ignore[import-untyped]  # it has no types
-from botocore.config import Config  # type: ignore[import-untyped]  # as boto3
+import boto3
+from botocore.config import Config
 
 from port_webhook import Delivery, VerifierSource
 from port_webhook.adapters.aws_lambda import webhook
