@@ -563,6 +563,7 @@ def test_missing_doubled_and_renamed_headers(checker):
         Delivery(BODY, [stamp, signature, stamp]),
         Delivery(BODY, [stamp, signature, ("X-PORT-SIGNATURE", "x")]),
         Delivery(BODY, [("event-time", STAMP), signature]),
+        Delivery(BODY, [("a", "b")] * 10_001),
         Delivery(BODY, [("event-time", STAMP), ("x-s", signature[1])]),
     ]
     for name in NAMES:
