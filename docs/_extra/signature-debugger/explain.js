@@ -2568,10 +2568,15 @@ const encodeBody = (text) => {
   if (hasLoneSurrogate(text)) throw new InputError("the body holds a lone surrogate, so its bytes are not known");
   return encode(text);
 };
+/** Base64 as Python's b64decode(validate=True) reads it: with padding, or too much of it. */
 const decodeBody = (text) => {
-  const valid = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text);
-  if (!valid) throw new InputError("the body is not the base64 that it says it is");
-  return atob(text);
+  const found = /^([A-Za-z0-9+/]*)(={0,2})$/.exec(text);
+  const lacking = found === null ? 3 : (4 - (found[1].length % 4)) % 4;
+  const padding = found === null ? 0 : found[2].length;
+  if (lacking === 3 || (padding !== lacking && (lacking > 0 || found[1] === ""))) {
+    throw new InputError("the body is not the base64 that it says it is");
+  }
+  return atob(found[1]);
 };
 /** Milliseconds since the epoch as seconds; null for what is none. */
 const secondsOf = (value) => {
