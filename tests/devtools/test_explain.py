@@ -403,6 +403,20 @@ def test_urls_and_forms_in_every_spelling_are_named():
     assert why(b'{"a":"b c"}', plus).code == "url_encoded"
 
 
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        pytest.param(b"&#" + b"1" * 5_000 + b";", None, id="an entity without end"),
+        pytest.param(b"{}", "ſ" * 43, id="a letter that folds to s"),
+    ],
+)
+def test_what_only_looks_like_an_encoding_is_a_mismatch(body, signature):
+    headers = sign(b"another", SECRET, timestamp=NOW)
+    headers["x-port-signature"] = signature or headers["x-port-signature"]
+
+    assert not explain(body, headers, SECRET, now=NOW).verified
+
+
 def test_entities_that_were_resolved_are_named():
     assert why(
         b'{"a":"<b>"}', sign(b'{"a":"&lt;b&gt;"}', SECRET, timestamp=NOW)

@@ -1454,6 +1454,7 @@ const unwrap = (body) => {
 
 const SIGNATURE_HEADER = "x-port-signature";
 const TIMESTAMP_HEADER = "x-port-timestamp";
+const MAX_HEADERS = 10000;
 const MAX_VALUES = 32;
 const LAST_DIGITS = "AEIMQUYcgkosw048";
 const CORE = { [SIGNATURE_HEADER]: "portsignature", [TIMESTAMP_HEADER]: "porttimestamp" };
@@ -1820,7 +1821,7 @@ const readMessage = (raw) => {
 const readForms = (body) => readMessage(body).forms ?? [];
 
 /** The headers of the Kafka message in a body, which may be wrapped; or null. */
-const findMessage = (body) => {
+const findMessage = async (body) => {
   if (body.length > MAX_UNDO) return null;
   const read = (candidate) => {
     if (candidate.search(SIGNATURE_KEY) < 0) return null;
@@ -1834,6 +1835,7 @@ const findMessage = (body) => {
   for (const each of undoMessage(body, new Set())) {
     const inside = read(each.body);
     if (inside !== null) return inside;
+    await breathe();
   }
   return null;
 };
@@ -2056,10 +2058,15 @@ const explain = async (body, headers, candidates, now, kafka = false) => {
   rested = performance.now();
   const binary = fromBytes(body);
   const keys = await readKeys(candidates);
+  if (headers.length > MAX_HEADERS) {
+    const problem = "cannot be looked up: headers must be a mapping or an iterable of pairs";
+    const broken = new HeaderError(SIGNATURE_HEADER, problem);
+    return { verified: false, causes: [cause(broken.code, broken.message)], found: null };
+  }
   let facts = readFacts(headers);
   let isKafka = kafka;
   const causes = [];
-  const message = kafka || facts.macs.length === 0 ? findMessage(binary) : null;
+  const message = kafka || facts.macs.length === 0 ? await findMessage(binary) : null;
   if (message !== null) {
     if (!kafka) causes.push(cause("kafka_form", KAFKA));
     facts = readFacts(message);
@@ -2245,7 +2252,7 @@ const STEP_NAMES = ["Secrets", "Headers", "Timestamp", "Signature", "Window", "B
  *
  * It takes what `explain` takes; the secrets that are not accepted do not count. `agent`
  * stands for Verifier(agent=True). The result has `accepted`, `code` (that of the error),
- * `steps` and, where it came so far, `stamp` and the `payload` that was compared.
+ * `steps` and, where the timestamp is one, `stamp` and the `payload` to compare.
  */
 const check = async (body, headers, candidates, now, kafka, agent) => {
   const result = { accepted: false, code: null, steps: [], stamp: null, payload: null, via: null };
@@ -2291,7 +2298,7 @@ const checkSteps = async (result, pass, binary, headers, candidates, now, kafka,
 
   const stamp = trimOf(timestamp, " \t");
   const seconds = readTimestamp(stamp);
-  result.stamp = stamp;
+  Object.assign(result, { stamp, payload: forms[0][1] });
   const unit = stamp.length === 13 ? "milliseconds" : "seconds";
   pass(`${stamp} is a time in ${unit}: ${new Date(seconds * 1000).toISOString().replace(".000Z", "Z")}.`);
 
@@ -2305,7 +2312,6 @@ const checkSteps = async (result, pass, binary, headers, candidates, now, kafka,
   if (!kafka && binary.length > MAX_BODY) throw tooLarge("max_body_bytes", MAX_BODY);
   pass(`${binary.length === 1 ? "1 byte" : `${binary.length} bytes`}.`);
 
-  result.payload = forms[0][1];
   pass(kafka
     ? "The timestamp's text, a dot, and the message without the two keys, as compact JSON."
     : "The timestamp's text, a dot, and the body.");
@@ -2374,7 +2380,8 @@ const guessKind = (binary) => {
   if (value instanceof Map) {
     if (value.has("log")) return "har";
     if (value.get("records") instanceof Map) return "lambda";
-    if (value.has("topic") || findMessage(text) !== null) return "kafka";
+    const signed = memberOf(value.get("headers"), KAFKA_KEYS[0]) !== undefined;
+    if (value.has("topic") || (signed && !value.has("body"))) return "kafka";
     if (value.has("body") || value.has("headers")) return "lambda";
   }
   return "kafka";
@@ -2561,10 +2568,15 @@ const encodeBody = (text) => {
   if (hasLoneSurrogate(text)) throw new InputError("the body holds a lone surrogate, so its bytes are not known");
   return encode(text);
 };
+/** Base64 as Python's b64decode(validate=True) reads it: with padding, or too much of it. */
 const decodeBody = (text) => {
-  const valid = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text);
-  if (!valid) throw new InputError("the body is not the base64 that it says it is");
-  return atob(text);
+  const found = /^([A-Za-z0-9+/]*)(={0,2})$/.exec(text);
+  const lacking = found === null ? 3 : (4 - (found[1].length % 4)) % 4;
+  const padding = found === null ? 0 : found[2].length;
+  if (lacking === 3 || (padding !== lacking && (lacking > 0 || found[1] === ""))) {
+    throw new InputError("the body is not the base64 that it says it is");
+  }
+  return atob(found[1]);
 };
 /** Milliseconds since the epoch as seconds; null for what is none. */
 const secondsOf = (value) => {
@@ -2632,6 +2644,7 @@ const readLambda = (binary, entry) => {
 /** Each header as often as it was sent, from both maps of an event. */
 const readMaps = (event) => {
   const pairs = [];
+  const known = new Set();
   for (const key of ["multiValueHeaders", "headers"]) {
     const headers = event.get(key);
     for (const [name, value] of headers instanceof Map ? headers : []) {
@@ -2640,7 +2653,9 @@ const readMaps = (event) => {
         if (each === null) continue;
         const text = textOf(each);
         // A REST API shows each value in both.
-        if (key !== "headers" || !pairs.some(([a, b]) => a === name && b === text)) pairs.push([name, text]);
+        const pair = JSON.stringify([name, text]);
+        if (key !== "headers" || !known.has(pair)) pairs.push([name, text]);
+        known.add(pair);
       }
     }
   }

@@ -221,7 +221,8 @@ const run = async () => {
     showCauses(result.accepted ? { causes: [] } : explanation);
     showSteps(result);
     showSigned(result, explanation);
-    byId("verdict").scrollIntoView({ block: "nearest" });
+    const narrow = matchMedia("(max-width: 860px)").matches;
+    byId("verdict").scrollIntoView({ block: narrow ? "start" : "nearest" });
   } catch (error) {
     if (mine !== current) return;
     const known = error instanceof InputError;

@@ -39,7 +39,8 @@ _HEX = re.compile(r"(?:v1[,=:]?|sha256=)?([0-9A-Fa-f]{64})")
 _BARE = re.compile(r"([A-Za-z0-9+/]{43}=)")
 # Any other spelling from which the MAC can still be read.
 _LOOSE = re.compile(
-    r"(?:v1|sha256|v1a)?\s*[,=:;]?\s*([A-Za-z0-9+/_-]{43})=*", re.IGNORECASE
+    r"(?:v1|sha256|v1a)?\s*[,=:;]?\s*([A-Za-z0-9+/_-]{43})=*",
+    re.IGNORECASE | re.ASCII,  # else U+017F is taken for an s
 )
 _DIGITS = re.compile(r"[1-9][0-9]{9,18}")
 _SEPARATORS = re.compile(r"[^a-z0-9]")

@@ -220,7 +220,11 @@ def _html(body: bytes) -> Iterator[Guess]:
         return
     if _ESCAPED.search(body):
         words = "Characters arrived as HTML entities, such as &quot;."
-        yield words, html.unescape(text).encode("utf-8", "replace")
+        try:
+            resolved = html.unescape(text)
+        except ValueError:  # a reference with more digits than int() reads
+            return
+        yield words, resolved.encode("utf-8", "replace")
     if len(body) <= MAX_REPRINT:
         words = "HTML entities arrived as the characters that they stand for."
         yield words, html.escape(text, quote=False).encode()
