@@ -112,7 +112,7 @@ def _spell_character(character: str) -> str:
         *([rf"\\{{1,{_MAX_BACKSLASHES}}}{plain}"] if character in "\"'\\/" else []),
         "".join(rf"\\{{1,{_MAX_BACKSLASHES}}}u{each}" for each in units),
         "".join(rf"\\{{1,{_MAX_BACKSLASHES}}}x(?i:{each})" for each in raw),
-        "".join(rf"\\0{int(each, 16):03o}" for each in raw),
+        "".join(rf"\\0{each:03o}" for each in character.encode("utf-8")),
         "".join(f"%(?:25)?(?i:{each})" for each in raw),
         f"&#(?:0*{code}|(?i:x0*{code:x}));",
     ]
