@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import os
 
 import django
 import hypothesis
@@ -16,7 +17,8 @@ from port_webhook import Verifier
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile("port_webhook", deadline=None)
-hypothesis.settings.load_profile("port_webhook")
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "port_webhook"))
 
 # A process has one configuration of Django, whichever test needs it first.
 settings.configure(INSTALLED_APPS=["port_webhook.replay.django"], USE_TZ=True)
