@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from fuzz.corpus import write_corpus, write_words
+from fuzz.modules import others
 from fuzz.targets import INSTRUMENTED
 
 ROOT = Path(__file__).parent.parent / ".fuzz"
@@ -35,7 +36,8 @@ def main(arguments: list[str]) -> None:
     import atheris  # Linux only
 
     # Nothing before this line may import the library.
-    with atheris.instrument_imports(include=[*INSTRUMENTED[name]]):
+    wanted = INSTRUMENTED[name]
+    with atheris.instrument_imports(include=[*wanted], exclude=others(wanted)):
         target = import_module(f"fuzz.targets.{name}")
     folder = ROOT / name
     corpus, words = write_corpus(target, folder), write_words(target, folder)

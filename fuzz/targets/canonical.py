@@ -47,8 +47,11 @@ def run(data: bytes) -> None:
         # `repr` tells 1 from 1.0, and -0.0 from 0.0.
         assert repr(found) == repr(document.value)
     bare = strip_white_space(data)
-    assert strip_white_space(bare) == bare
-    _check_agent(data, bare, is_json=document is not None)
+    is_json = reference.read(bare) is not None
+    if is_json or b"\\" not in data:
+        # Elsewhere a backslash may come to stand before a quote.
+        assert strip_white_space(bare) == bare
+    _check_agent(data, bare, is_json=is_json)
     members = call(read_object, data, WANTED)
     if document is None:
         assert members is PayloadError
@@ -66,11 +69,14 @@ def run(data: bytes) -> None:
 
 
 def _check_agent(data: bytes, bare: bytes, *, is_json: bool) -> None:
-    """Verify what the agent would forward, had it signed *bare*."""
+    """Verify what the agent would forward, had it signed *bare*.
+
+    White space within a token goes, too: what counts is what was signed.
+    """
     signature = signature_of(STAMP, bare)
     headers = {"x-port-timestamp": STAMP, "x-port-signature": signature}
     outcome = call(AGENT.verify, data, headers)
-    if is_json or data == bare:
+    if data == bare or is_json:
         assert isinstance(outcome, Delivery)
         assert outcome.payload == bare
         assert outcome.via == ("port" if data == bare else "agent")

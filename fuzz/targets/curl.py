@@ -14,9 +14,9 @@ from port_webhook.devtools._captures._curl import _split
 
 __all__ = ["WORDS", "run", "seeds"]
 
-# `shlex` knows neither $'…' nor $"…", keeps a backslash before a line break, and
-# refuses one at the end.
-_NOT_SHLEX = re.compile(r"\$['\"]|\\(?:[\r\n]|\Z)")
+# `shlex` knows neither $'…' nor $"…", keeps a backslash before a line break, a dollar
+# sign and a backtick, and refuses one at the end.
+_NOT_SHLEX = re.compile(r"\$['\"]|\\(?:[\r\n$`]|\Z)")
 _PARTS = re.compile(rb"\0+")
 
 
