@@ -18,4 +18,5 @@ INSTRUMENTED: dict[str, tuple[str, ...]] = {
     "curl": ("port_webhook.devtools._captures",),
     "har": ("port_webhook.devtools._captures",),
     "http": ("port_webhook.devtools._captures",),
+    "explain": ("port_webhook.devtools",),
 }
