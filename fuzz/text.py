@@ -19,16 +19,14 @@ __all__ = [
     "tokens",
 ]
 
-_TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^ \t\r\n"{}\[\],:]++', re.DOTALL
-)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^ \t\r\n"{}\[\],:]++', re.DOTALL)
 _NUMBER = re.compile(r"-?[0-9]")
 _DEEPEST = 64
 _ESCAPES = {
-    **{code: f"\\u{code:04x}" for code in range(0x20)},
-    **{code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)},
-    **{ord("\b"): "\\b", ord("\t"): "\\t", ord("\n"): "\\n"},
-    **{ord("\f"): "\\f", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"},
+    code: f"\\u{code:04x}" for code in (*range(0x20), *range(0xD800, 0xE000))
+} | {
+    ord(each): f"\\{letter}"
+    for each, letter in zip('\b\t\n\f\r"\\', 'btnfr"\\', strict=True)
 }
 
 

@@ -10,9 +10,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from fuzz.targets import INSTRUMENTED
-from hypothesis import example, given, note
+from hypothesis import given, note
 from hypothesis import strategies as st
+
+from fuzz.targets import INSTRUMENTED
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "fuzz" / "kept"
@@ -25,7 +26,10 @@ def _quiet():
 
 @pytest.fixture(scope="module", params=INSTRUMENTED)
 def target(request):
-    if request.param == "node" and not import_module("fuzz.targets.node").is_available():
+    if (
+        request.param == "node"
+        and not import_module("fuzz.targets.node").is_available()
+    ):
         pytest.skip("Node is not installed")
     return import_module(f"fuzz.targets.{request.param}")
 
@@ -40,7 +44,7 @@ def spliced(draw, seeds, words):
         if way == 0:
             piece = draw(st.binary(max_size=4))
         elif way == 1:
-            piece, end = text[start:end] * draw(st.integers(0, 3)), end
+            piece = text[start:end] * draw(st.integers(0, 3))
         elif way == 2:
             other = draw(st.sampled_from(seeds))
             first, last = sorted(draw(st.tuples(*[st.integers(0, len(other))] * 2)))

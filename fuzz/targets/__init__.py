@@ -13,7 +13,10 @@ INSTRUMENTED: dict[str, tuple[str, ...]] = {
     "kafka": ("port_webhook._json", "port_webhook._kafka_message"),
     "models": ("port_webhook.models", "port_webhook._run_id"),
     "decryption": ("port_webhook.decryption",),
-    "aws_lambda": ("port_webhook.adapters.aws_lambda", "port_webhook.integration._body"),
+    "aws_lambda": (
+        "port_webhook.adapters.aws_lambda",
+        "port_webhook.integration._body",
+    ),
     "paths": ("port_webhook.integration._paths", "starlette.routing"),
     "curl": ("port_webhook.devtools._captures",),
     "har": ("port_webhook.devtools._captures",),

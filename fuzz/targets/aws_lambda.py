@@ -10,7 +10,15 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from fuzz import text as reference
-from fuzz.common import MARK, STAMP, call, check_mac, make_verifier, signature_of, splices
+from fuzz.common import (
+    MARK,
+    STAMP,
+    call,
+    check_mac,
+    make_verifier,
+    signature_of,
+    splices,
+)
 from fuzz.targets.canonical import WORDS as CANONICAL
 from port_webhook import (
     ConfigurationError,
@@ -79,11 +87,13 @@ def _check_request(data: bytes, flags: int) -> None:
     assert isinstance(delivery, Delivery)
     assert delivery.payload == data
     response = handler(event, None)
-    assert response["statusCode"] == 200  # noqa: PLR2004  # OK
+    assert response["statusCode"] == 200  # OK
     assert b64decode(response["body"], validate=True) == data
     _check_response(response, flags)
     record = {"topic": "a", "partition": 0, "offset": 0, "timestamp": 0}
-    _check_records({"records": {"a-0": [{**record, "value": b64encode(data).decode()}]}})
+    _check_records(
+        {"records": {"a-0": [{**record, "value": b64encode(data).decode()}]}}
+    )
 
 
 def _check_response(response: dict[str, Any], flags: int) -> None:
@@ -107,16 +117,16 @@ def _check_event(data: bytes) -> None:
         assert issubclass(found, PortWebhookError)
     response = call(handler, event, None)
     if isinstance(found, Delivery):
-        assert response["statusCode"] == 200  # noqa: PLR2004  # OK
+        assert response["statusCode"] == 200  # OK
     elif found is ConfigurationError:
         assert response is ConfigurationError
     else:
         status = response["statusCode"]
-        assert status >= 400, status  # noqa: PLR2004  # an error
+        assert status >= 400, status  # an error
         if found is UnsupportedMediaError:
-            assert status == 415  # noqa: PLR2004  # as the contract says
+            assert status == 415  # as the contract says
         if found is UnreadableBodyError:
-            assert status == 400  # noqa: PLR2004  # the same
+            assert status == 400  # the same
     _check_records(event)
 
 
@@ -166,7 +176,11 @@ def seeds() -> list[bytes]:
         {"body": text, "headers": {**signed, "Content-Encoding": "gzip"}},
         {"body": text, "headers": {**signed, "content-type": "a/b; charset=latin-1"}},
         {"body": None, "headers": None, "requestContext": {"http": {"method": "HEAD"}}},
-        {"httpMethod": "POST", "body": text, "headers": {k: [v] for k, v in signed.items()}},
+        {
+            "httpMethod": "POST",
+            "body": text,
+            "headers": {k: [v] for k, v in signed.items()},
+        },
         {"Records": [{"eventSource": "aws:sqs"}]},
         {"records": {"a-0": [{**record, "value": encoded}, {**record, "value": None}]}},
         [],
@@ -187,7 +201,15 @@ WORDS = (
         f'"{name}":'.encode()
         for name in (
             *("body", "isBase64Encoded", "headers", "multiValueHeaders", "httpMethod"),
-            *("requestContext", "http", "method", "elb", "Records", "records", "version"),
+            *(
+                "requestContext",
+                "http",
+                "method",
+                "elb",
+                "Records",
+                "records",
+                "version",
+            ),
             *("detail-type", "content-type", "content-encoding", "topic", "partition"),
             *("offset", "timestamp", "value", TIMESTAMP, SIGNATURE, "X-Port-Signature"),
         )

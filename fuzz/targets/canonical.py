@@ -107,7 +107,7 @@ def seeds() -> list[bytes]:
     """Return payloads as Port prints them, as the agent does, and strange ones."""
     plain = [
         b'{"a": 1, "headers": {"a": "x", "c": [], "b": {}}, "z": null}',
-        b' [ 1.0 , -0 , 1e-7, 1E+2, 1e400, 12345678901234567890, true,\n false ] ',
+        b" [ 1.0 , -0 , 1e-7, 1E+2, 1e400, 12345678901234567890, true,\n false ] ",
         '"\\u00e9 é \\ud83d\\ude00 😀 \\ud800 \\/ \\b \x7f \u2028"'.encode(),
         b'{"a":"\\\\","b":"\\"","\\u0061\\n":"\\\\\\""}',
         b'{"a":1,"a":2}',
@@ -125,9 +125,35 @@ def seeds() -> list[bytes]:
 WORDS = (
     *(b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b'\\"', b"\\\\", b"\\u"),
     *(b"\\u0061", b"\\ud800", b"\\udc00", b"\\ud83d\\ude00", b"\\/", b"\\n", b"\\b"),
-    *(b" ", b"\n", b"\t", b"\r", b"\x0c", b"\xc2\xa0", b"\xef\xbb\xbf", b"\xff", b"\xfe"),
+    *(
+        b" ",
+        b"\n",
+        b"\t",
+        b"\r",
+        b"\x0c",
+        b"\xc2\xa0",
+        b"\xef\xbb\xbf",
+        b"\xff",
+        b"\xfe",
+    ),
     *(b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\x7f", b"\x00", b"\xf0\x9f\x98\x80"),
     *(b"null", b"true", b"false", b"NaN", b"Infinity", b"-Infinity"),
-    *(b"-0", b"1e5", b"1E+5", b"1.0", b"0.000001", b"1e400", b"1e21", b"9007199254740993"),
-    *(b'"a":', b'"b":', b'"headers":', b'"headers":{"a":1}', b'"\\u0061":', b'"__proto__":'),
+    *(
+        b"-0",
+        b"1e5",
+        b"1E+5",
+        b"1.0",
+        b"0.000001",
+        b"1e400",
+        b"1e21",
+        b"9007199254740993",
+    ),
+    *(
+        b'"a":',
+        b'"b":',
+        b'"headers":',
+        b'"headers":{"a":1}',
+        b'"\\u0061":',
+        b'"__proto__":',
+    ),
 )

@@ -38,7 +38,7 @@ def run(data: bytes) -> None:
 
 
 def _check_split(text: str) -> None:
-    """Split as the standard library does; it and a shell agree about `$` and all else."""
+    """Split as the standard library does, which is what a shell does with the rest."""
     try:
         expected: list[str] | None = shlex.split(text)
     except ValueError:
@@ -52,7 +52,9 @@ def _check_split(text: str) -> None:
 
 def _check_built(data: bytes) -> None:
     """Print a command as browsers do, and read it."""
-    body, *rest = [each.decode("utf-8", "surrogateescape") for each in _PARTS.split(data)]
+    body, *rest = [
+        each.decode("utf-8", "surrogateescape") for each in _PARTS.split(data)
+    ]
     headers = [
         (name, value.strip())
         for name, _, value in (each.partition(":") for each in rest)
@@ -61,7 +63,9 @@ def _check_built(data: bytes) -> None:
     words = ["curl", "https://example.com/port", "-X", "POST"]
     for name, value in headers:
         words += ["-H", f"{name}: {value}"]
-    capture = read_curl(shlex.join([*words, "--data-raw", body]).encode("utf-8", "surrogateescape"))
+    capture = read_curl(
+        shlex.join([*words, "--data-raw", body]).encode("utf-8", "surrogateescape")
+    )
     expected = Capture(body.encode("utf-8", "surrogateescape"), headers)
     assert capture == expected
     quoted = "$'" + "".join(_ansi(each) for each in body) + "'"
@@ -84,7 +88,10 @@ def seeds() -> list[bytes]:
     headers = f"-H 'x-port-timestamp: 1713277889' -H 'x-port-signature: {signature}'"
     commands = [
         f"curl https://example.com/port {headers} -d '{{\"a\":1}}'",
-        f"curl 'https://example.com' \\\n  -X POST \\\n  {headers} \\\n  --data-raw $'{{\"a\":\\'\\u00e9\\x41\\101\\n}}'",
+        (
+            f"curl 'https://a.b' \\\n  -X POST \\\n  {headers} \\\n  --data-raw "
+            "$'{\"a\":\\'\\u00e9\\x41\\101\\n}'"
+        ),
         f'curl --json "{{\\"a\\":1}}" --header "a: b" -HX:y {headers} url',
         "curl -sSkLd a=b --data-urlencode 'c=d e' -d@file url",
         "/usr/bin/curl.exe -F a=b; -T x",
@@ -95,7 +102,13 @@ def seeds() -> list[bytes]:
     ]
     built = [
         b"\0" + b"\0".join([body, b"x-port-timestamp: 1713277889", b"a:b:c"])
-        for body in (b'{"a":1}', b"it's \\ \"quoted\"\n$!`", b"", "é\u2028😀".encode(), b"\xff")
+        for body in (
+            b'{"a":1}',
+            b'it\'s \\ "quoted"\n$!`',
+            b"",
+            "é\u2028😀".encode(),
+            b"\xff",
+        )
     ]
     return splices([*(each.encode() for each in commands), *built])
 
@@ -103,7 +116,18 @@ def seeds() -> list[bytes]:
 WORDS = (
     *(b"curl ", b" -H ", b" -d ", b" --data-raw ", b" --data-urlencode ", b" --json "),
     *(b" --header=", b" -X POST ", b" --data=", b" -F ", b" -G ", b"@", b";", b":"),
-    *(b"'", b'"', b"$'", b'$"', b"\\'", b"\\\n", b"\\\r\n", b"\\\\", b"\\x41", b"\\u0041"),
+    *(
+        b"'",
+        b'"',
+        b"$'",
+        b'$"',
+        b"\\'",
+        b"\\\n",
+        b"\\\r\n",
+        b"\\\\",
+        b"\\x41",
+        b"\\u0041",
+    ),
     *(b"\\U0001F600", b"\\U00110000", b"\\ud800", b"\\777", b"\\e", b"$", b"`", b"!"),
     *(b"\0", b"\n", b"\r\n", b"\xff", b"\xc3\xa9", b"\xc2\xa0", b"\xe2\x80\xa8"),
     b"x-port-signature: ",

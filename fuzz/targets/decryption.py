@@ -9,10 +9,9 @@ import json
 from base64 import b64encode
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -26,6 +25,9 @@ from port_webhook.decryption import (
     decrypt_properties,
     decrypt_secret,
 )
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 __all__ = ["WORDS", "run", "seeds"]
 
@@ -54,8 +56,14 @@ _WRAPPED = KEY.public_key().encrypt(
 def run(data: bytes) -> None:
     """Decrypt what the first byte of *data* says."""
     if data:
-        (_check_value, _check_clients_value, _check_edit, _check_clients_edit,
-         _check_body, _check_paths)[data[0] % 6](data[1:])
+        (
+            _check_value,
+            _check_clients_value,
+            _check_edit,
+            _check_clients_edit,
+            _check_body,
+            _check_paths,
+        )[data[0] % 6](data[1:])
 
 
 def _check_value(data: bytes) -> None:
@@ -73,12 +81,16 @@ def _check_clients_value(data: bytes) -> None:
 def _check_edit(data: bytes) -> None:
     """Encrypt a text and change one of its bytes."""
     sealed = _IV + _AES.encrypt(_IV, data[2:], None)
-    _check_edited(sealed, data, lambda value, **more: decrypt_secret(value, SECRET, **more))
+    _check_edited(
+        sealed, data, lambda value, **more: decrypt_secret(value, SECRET, **more)
+    )
 
 
 def _check_clients_edit(data: bytes) -> None:
     sealed = _CLIENTS_IV + _WRAPPED + _CLIENTS_AES.encrypt(_CLIENTS_IV, data[2:], None)
-    _check_edited(sealed, data, lambda value, **more: decrypt_client_side(value, KEY, **more))
+    _check_edited(
+        sealed, data, lambda value, **more: decrypt_client_side(value, KEY, **more)
+    )
 
 
 def _check_edited(sealed: bytes, data: bytes, decrypt: Any) -> None:
@@ -127,7 +139,9 @@ def _find_inputs(body: Any) -> dict[str, Any]:
     for holder in (body, body.get("payload") if isinstance(body, dict) else None):
         if isinstance(holder, dict):
             for key in ("inputs", "properties"):
-                if isinstance(holder.get(key), dict) and (holder is body) == (key == "inputs"):
+                if isinstance(holder.get(key), dict) and (holder is body) == (
+                    key == "inputs"
+                ):
                     return cast("dict[str, Any]", holder[key])
     return {}
 
@@ -165,7 +179,11 @@ def _restored(value: Any) -> Any:
         return {key: _restored(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_restored(each) for each in value]
-    return VALUE if value in (*KNOWN, *KNOWN.values()) and isinstance(value, str) else value
+    return (
+        VALUE
+        if value in (*KNOWN, *KNOWN.values()) and isinstance(value, str)
+        else value
+    )
 
 
 def seeds() -> list[bytes]:
@@ -179,16 +197,24 @@ def seeds() -> list[bytes]:
             for text in (b"", b"s3cr3t", b'{"a":1}', b"\xff")
         ]
     bodies = [
-        b'{"inputs":{"a":"\x01","b":[null,"\x01"]},"trigger":{},"event":null,"run":{},'
-        b'"action":{"encryptedProperties":["a","b"]}}',
-        b'{"payload":{"properties":{"a":"\x01"},"censoredProperties":["a","z"],'
-        b'"entity":{"properties":{"z":"\x01"}}}}',
+        (
+            b'{"inputs":{"a":"\x01","b":[null,"\x01"]},"trigger":{},"event":null,"run":{},'
+            b'"action":{"encryptedProperties":["a","b"]}}'
+        ),
+        (
+            b'{"payload":{"properties":{"a":"\x01"},"censoredProperties":["a","z"],'
+            b'"entity":{"properties":{"z":"\x01"}}}}'
+        ),
         b'{"inputs":{"a":1},"trigger":{},"action":{"encryptedProperties":["a"]}}',
     ]
     found += [b"\4" + body for body in bodies]
     found += [b"\4" + body for body in read_payloads() if b"ensored" in body]
     found += [b"\5inputs.a inputs.b.1\n" + bodies[0], b"\5payload.*.a\n" + bodies[1]]
-    found += [b'\5*\n["\x01",null,["\x01"]]', b'\x050\n["\x01",1]', b'\5 .\n{"":"\x01"}']
+    found += [
+        b'\5*\n["\x01",null,["\x01"]]',
+        b'\x050\n["\x01",1]',
+        b'\5 .\n{"":"\x01"}',
+    ]
     return splices(found)
 
 

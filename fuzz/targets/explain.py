@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from fuzz.common import MARK, NOW, SECRET, STAMP, call, make_verifier, signature_of, splices
+from fuzz.common import (
+    MARK,
+    NOW,
+    SECRET,
+    STAMP,
+    call,
+    make_verifier,
+    signature_of,
+    splices,
+)
 from fuzz.targets.canonical import WORDS as CANONICAL
 from fuzz.targets.headers import WORDS as HEADERS
 from port_webhook import Delivery
@@ -19,10 +28,21 @@ VERIFIER = make_verifier()
 CODES = frozenset(
     (
         *("agent_form", "base64_body", "bom_added", "duplicate_header", "gzip_body"),
-        *("hex_signature", "html_escaped", "http_form", "kafka_form", "malformed_header"),
+        *(
+            "hex_signature",
+            "html_escaped",
+            "http_form",
+            "kafka_form",
+            "malformed_header",
+        ),
         *("missing_header", "newline_added", "newline_removed", "other_secret"),
         *("renamed_header", "reserialised", "secret_quoted", "secret_whitespace"),
-        *("sha1_signature", "text_reencoded", "timestamp_changed", "timestamp_in_future"),
+        *(
+            "sha1_signature",
+            "text_reencoded",
+            "timestamp_changed",
+            "timestamp_in_future",
+        ),
         *("timestamp_too_old", "truncated", "unknown", "unprefixed_signature"),
         "url_encoded",
     )
@@ -58,7 +78,10 @@ def seeds() -> list[bytes]:
     stamp = b"x-port-timestamp:" + STAMP
     good = stamp + b"\nx-port-signature:\x01"
     signed = stamp + b"\nx-port-signature:" + plain
-    message = b'{"headers":{"X-Port-Signature":"%b","X-Port-Timestamp":"%b"}}' % (plain, STAMP)
+    message = b'{"headers":{"X-Port-Signature":"%b","X-Port-Timestamp":"%b"}}' % (
+        plain,
+        STAMP,
+    )
     deliveries = [
         (good, b'{"a":1}'),
         (good, b""),

@@ -53,7 +53,9 @@ def _check_built(data: bytes) -> None:
     except UnicodeDecodeError:
         post = {"text": encoded, "encoding": "base64"}
     request = {"method": "POST", "headers": listed, "postData": post}
-    log = {"entries": [{}, {"request": request, "startedDateTime": "2024-04-16T14:31:29Z"}]}
+    log = {
+        "entries": [{}, {"request": request, "startedDateTime": "2024-04-16T14:31:29Z"}]
+    }
     expected = Capture(data, HEADERS, received_at=1713277889.0)
     assert read_har(_file({"log": log})) == expected
     assert read_har(_file({"log": log}), 2) == expected
@@ -87,11 +89,42 @@ def seeds() -> list[bytes]:
     files: list[tuple[int, Any]] = [
         (0, {"log": {"entries": [{"request": {"headers": listed}}]}}),
         (0, {"log": {"entries": [{"startedDateTime": started}, {"request": {}}, 1]}}),
-        (0, {"log": {"entries": [{"request": {"postData": {"text": "e30=", "encoding": "base64"}}}]}}),
-        (1, {"body": "{}", "headers": {"a": "b"}, "multiValueHeaders": {"a": ["b", 1]}}),
-        (1, {"body": "e30=", "isBase64Encoded": True, "requestContext": {"requestTimeEpoch": 1713277889000}}),
+        (
+            0,
+            {
+                "log": {
+                    "entries": [
+                        {
+                            "request": {
+                                "postData": {"text": "e30=", "encoding": "base64"}
+                            }
+                        }
+                    ]
+                }
+            },
+        ),
+        (
+            1,
+            {"body": "{}", "headers": {"a": "b"}, "multiValueHeaders": {"a": ["b", 1]}},
+        ),
+        (
+            1,
+            {
+                "body": "e30=",
+                "isBase64Encoded": True,
+                "requestContext": {"requestTimeEpoch": 1713277889000},
+            },
+        ),
         (1, {"records": {"a-0": [{"value": "e30=", "headers": [{"a": [98, 300]}]}]}}),
-        (2, {"topic": "a", "payload": "{}", "ts": 1713277889000, "headers": ["a", "b", "c"]}),
+        (
+            2,
+            {
+                "topic": "a",
+                "payload": "{}",
+                "ts": 1713277889000,
+                "headers": ["a", "b", "c"],
+            },
+        ),
         (2, {"topic": "a", "value": "{}", "headers": {"a": [[1]]}}),
         (2, {"topic": "a", "value": "{}", "headers": [{"key": "a", "value": "b"}]}),
         (2, {"headers": {"X-Port-Signature": signature}}),

@@ -49,16 +49,10 @@ def run(data: bytes) -> None:
     pairs = _read_pairs(data[1:], flags)
     headers: Any = dict(pairs) if flags & MAPPING else pairs
     expected = _model(headers.items() if flags & MAPPING else pairs)
-    try:
-        found = read_headers(headers)
-    except MissingHeaderError:
-        assert expected is MissingHeaderError
+    found = call(read_headers, headers)
+    if not isinstance(expected, tuple):
+        assert found is expected
         return
-    except MalformedHeaderError as error:
-        assert expected is MalformedHeaderError
-        assert error.code in ("malformed_header", "duplicate_header")
-        return
-    assert isinstance(expected, tuple)
     stamp, seconds, macs = expected
     assert (found[0], found[1], [*found[2]]) == (stamp, seconds, macs)
     outcome = call(VERIFIER.verify, BODY, headers, received_at=seconds)
@@ -111,21 +105,27 @@ def _model(pairs: Iterable[tuple[Any, Any]]) -> Parsed | type[Exception]:
         text = listed[0] if type(listed[0]) is str else listed[0].decode("latin-1")
         values.append(text.strip(" \t"))
     text, stamp = values
-    if GRAMMAR.fullmatch(stamp) is None or len(text) > LONGEST:
+    macs = _read_macs(text)
+    if macs is None or GRAMMAR.fullmatch(stamp) is None:
         return MalformedHeaderError
+    seconds = int(stamp) / (1000 if len(stamp) == MILLIS else 1)
+    return stamp.encode(), seconds, macs
+
+
+def _read_macs(text: str) -> list[bytes] | None:
     signatures = text.split(" ")
+    if len(text) > LONGEST or len(signatures) > MOST:
+        return None
     macs: list[bytes] = []
     for each in signatures:
         version_1 = VERSION_1.fullmatch(each)
         if version_1 is not None:
             mac = base64.b64decode(version_1[1])
+            # Of several spellings one counts; another matches nothing.
             macs.append(mac if base64.b64encode(mac).decode() == version_1[1] else b"")
         elif OTHER.fullmatch(each) is None:
-            return MalformedHeaderError
-    if not macs or len(signatures) > MOST:
-        return MalformedHeaderError
-    seconds = int(stamp) / (1000 if len(stamp) == MILLIS else 1)
-    return stamp.encode(), seconds, macs
+            return None
+    return macs or None
 
 
 def seeds() -> list[bytes]:

@@ -64,20 +64,35 @@ def seeds() -> list[bytes]:
         b"\0POST /port HTTP/1.1\r\n" + head + b"\r\nContent-Length: 2\r\n\r\n{}\n",
         b"\0POST /port\n" + head.replace(b"\r", b"") + b"\n\n{}",
         b"\0:method: POST\n" + head + b"\n folded\n\n{}",
-        b"\0" + head + b"\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        b"\0"
+        + head
+        + b"\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
         b"\0HTTP/1.1 200 OK\r\n\r\n",
         b"\0GET / HTTP/1.1\r\nno header\r\n\r\n",
         b"\0",
     ]
     bodies = (b"{}", b"", b"\r\n0\r\n\r\n", b"\xff\x00", b"0123456789abcdef" * 4)
-    found += [bytes([flags]) + body for flags in (1, 3, 5, 7, 9, 11, 0x33, 0xF3) for body in bodies]
+    found += [
+        bytes([flags]) + body
+        for flags in (1, 3, 5, 7, 9, 11, 0x33, 0xF3)
+        for body in bodies
+    ]
     return splices(found)
 
 
 WORDS = (
     *(b"POST /port HTTP/1.1\r\n", b"HTTP/1.1 ", b"\r\n\r\n", b"\n\n", b"\r\n", b"\n "),
     *(b"Content-Length: 2", b"Transfer-Encoding: chunked", b"0\r\n\r\n", b"1\r\n"),
-    *(b"ffffffff\r\n", b":method: POST", b": ", b":", b"\x0b", b"\x0c", b"\x1c", b"\x85"),
+    *(
+        b"ffffffff\r\n",
+        b":method: POST",
+        b": ",
+        b":",
+        b"\x0b",
+        b"\x0c",
+        b"\x1c",
+        b"\x85",
+    ),
     b"x-port-timestamp: 1713277889",
     b"x-port-signature: v1,",
 )

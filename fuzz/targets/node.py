@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from base64 import b64decode, b64encode
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from fuzz import text as reference
@@ -86,8 +87,10 @@ def _check_printed(printed: bytes) -> None:
     signed = b'{"headers":{},"a":%b}' % printed
     if reference.read(signed) is None:
         return
-    stamp, signature = STAMP.decode(), signature_of(STAMP, signed).decode()
-    keys = {"X-Port-Signature": signature, "X-Port-Timestamp": stamp}
+    keys = {
+        "X-Port-Signature": signature_of(STAMP, signed).decode(),
+        "X-Port-Timestamp": STAMP.decode(),
+    }
     message = f'{{"headers": {json.dumps(keys)}, "a": {_in_ascii(text)}}}'
     delivery = call(verify_message, message, PLAIN)
     assert isinstance(delivery, Delivery)
@@ -107,5 +110,5 @@ def _is_kept(text: str, printed: str) -> bool:
     tokens = reference.tokens(text)
     return reference.numbers(text) == reference.numbers(printed) and not any(
         mark == ":" and INDEX.fullmatch(json.loads(key))
-        for key, mark in zip(tokens, tokens[1:], strict=False)
+        for key, mark in pairwise(tokens)
     )

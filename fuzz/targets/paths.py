@@ -130,17 +130,20 @@ def _werkzeug(*, merge_slashes: bool) -> Map:
 
 
 def _django() -> URLResolver:
+    routed: Any = view
+    deep: Any = deep_view
+    healthy: Any = health
     if not settings.configured:
         settings.configure()
         django.setup()
     routes = [
-        re_path(rf"(?i)^{VIEW[1:]}/?$", view),
-        re_path(rf"(?i)^{VIEW[1:]}/", view),
-        path("<slug:tenant>/disk", view),
-        path(OPEN[1:], health),
-        path("", health),
+        re_path(rf"(?i)^{VIEW[1:]}/?$", routed),
+        re_path(rf"(?i)^{VIEW[1:]}/", routed),
+        path("<slug:tenant>/disk", routed),
+        path(OPEN[1:], healthy),
+        path("", healthy),
     ]
-    inner = [re_path(rf"(?i)^{VIEW[1:]}/?$", deep_view)]
+    inner = [re_path(rf"(?i)^{VIEW[1:]}/?$", deep)]
     mounted = re_path(rf"(?i)^{MOUNT[1:]}/", include(inner))
     return URLResolver(RegexPattern(r"^/"), [mounted, *routes])
 
@@ -151,7 +154,7 @@ MAPS = [_werkzeug(merge_slashes=True), _werkzeug(merge_slashes=False)]
 
 def run(data: bytes) -> None:
     """Route the target in *data*, and compare with what the middleware covers."""
-    if len(data) < 3:  # noqa: PLR2004  # there is no target
+    if len(data) < 3:  # there is no target
         return
     choice, place, target = data[0] % 6, data[1], data[2:]
     root = ROOTS[place % 4]
@@ -159,7 +162,7 @@ def run(data: bytes) -> None:
     if target.translate(None, b" \r\n\0") != target:
         return
     ran.clear()
-    if choice < 3:  # noqa: PLR2004  # the applications below
+    if choice < 3:  # the applications below
         _run_asgi(choice, place, root, target)
     else:
         _run_wsgi(choice, place, root, target)
@@ -169,7 +172,7 @@ def _run_asgi(choice: int, place: int, root: str, target: bytes) -> None:
     if not target.isascii():
         return  # uvicorn, hypercorn and daphne decode it as ASCII
     scope = _scope_of(target, root, is_joined=bool(place & 4))
-    if choice == 2:  # noqa: PLR2004  # Django
+    if choice == 2:  # Django
         settings.FORCE_SCRIPT_NAME = (None, "/own", "/mnt/", "/disk")[place >> 4 & 3]
         try:
             _resolve(ASGIRequest({**scope}, BytesIO()).path_info)
@@ -179,16 +182,16 @@ def _run_asgi(choice: int, place: int, root: str, target: bytes) -> None:
         # FastAPI takes one of its own in place of the server's.
         own = {"root_path": "/own"} if choice == 1 and place & 16 else {}
         _finish((STARLETTE, FASTAPI)[choice]({**scope, **own}, _receive, _send))
-    _compare(asgi._is_covered, scope)  # noqa: SLF001  # the decision itself
+    _compare(asgi._is_covered, scope)  # the decision itself
 
 
 def _run_wsgi(choice: int, place: int, root: str, target: bytes) -> None:
     environ = _environ_of(target, root, place)
     if environ is None:
         return
-    if choice == 3:  # noqa: PLR2004  # Flask
+    if choice == 3:  # Flask
         [*FLASK({**environ}, lambda *_: None)]
-    elif choice == 4:  # noqa: PLR2004  # Werkzeug
+    elif choice == 4:  # Werkzeug
         try:
             endpoint, _ = MAPS[place >> 4 & 1].bind_to_environ({**environ}).match()
         except HTTPException:  # a redirect among them
@@ -201,7 +204,7 @@ def _run_wsgi(choice: int, place: int, root: str, target: bytes) -> None:
             _resolve(WSGIRequest({**environ}).path_info)
         finally:
             settings.FORCE_SCRIPT_NAME = None
-    _compare(wsgi._is_covered, environ)  # noqa: SLF001  # the decision itself
+    _compare(wsgi._is_covered, environ)  # the decision itself
 
 
 def _compare(is_covered: Any, request: Any) -> None:
@@ -330,8 +333,44 @@ def seeds() -> list[bytes]:
 
 
 WORDS = (
-    *(b"/disk", b"/mnt", b"/app", b"/own", b"/health", b"disk", b"/", b"//", b"/..", b"/."),
+    *(
+        b"/disk",
+        b"/mnt",
+        b"/app",
+        b"/own",
+        b"/health",
+        b"disk",
+        b"/",
+        b"//",
+        b"/..",
+        b"/.",
+    ),
     *(b"%64", b"%44", b"%2564", b"%69", b"%C4%B1", b"%C4%B0", b"%C5%BF", b"%E2%84%AA"),
-    *(b"%2f", b"%5c", b"\\", b"%2e", b"%00", b"%0a", b"%0d", b"%20", b"%23", b"%3b", b"%3f"),
-    *(b"%ff", b"%c3", b"%25", b";", b"#", b"?", b"@", b":", b"http://x", b"//x", b"*", b"\t"),
+    *(
+        b"%2f",
+        b"%5c",
+        b"\\",
+        b"%2e",
+        b"%00",
+        b"%0a",
+        b"%0d",
+        b"%20",
+        b"%23",
+        b"%3b",
+        b"%3f",
+    ),
+    *(
+        b"%ff",
+        b"%c3",
+        b"%25",
+        b";",
+        b"#",
+        b"?",
+        b"@",
+        b":",
+        b"http://x",
+        b"//x",
+        b"*",
+        b"\t",
+    ),
 )
