@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["WORDS", "run", "seeds"]
 
 AGENT = make_verifier(agent=True)
+SPACES = b" \t\n\r"
 WANTED = {"headers": {"a": None, "b": None}, "a": None}
 
 
@@ -47,6 +48,8 @@ def run(data: bytes) -> None:
         # `repr` tells 1 from 1.0, and -0.0 from 0.0.
         assert repr(found) == repr(document.value)
     bare = strip_white_space(data)
+    # Nothing but white space is gone, whether it is JSON or not.
+    assert bare.translate(None, SPACES) == data.translate(None, SPACES)
     is_json = reference.read(bare) is not None
     if is_json or b"\\" not in data:
         # Elsewhere a backslash may come to stand before a quote.
