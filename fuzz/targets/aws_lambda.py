@@ -113,6 +113,11 @@ def _check_event(data: bytes) -> None:
     if isinstance(found, Delivery):
         assert found.payload == _body_of(event)
         check_mac(found, SIGNED, STAMP)
+        if event.get("body") is not None:
+            flag = event.get("isBase64Encoded")
+            assert flag is None or type(flag) is bool
+            # No second spelling of the same bytes passes.
+            assert not flag or b64encode(found.payload).decode() == event["body"]
     else:
         assert issubclass(found, PortWebhookError)
     response = call(handler, event, None)
@@ -168,11 +173,16 @@ def seeds() -> list[bytes]:
     signed = {TIMESTAMP: STAMP.decode(), SIGNATURE: SIGNED.decode()}
     multi = {name: [value] for name, value in signed.items()}
     text, encoded = PAYLOAD.decode(), b64encode(PAYLOAD).decode()
+    respelled = f"{encoded[:-3]}{chr(ord(encoded[-3]) + 1)}=="  # the same bytes
     record = {"topic": "a", "partition": 0, "offset": 1, "timestamp": 1_713_277_889_000}
     events: list[Any] = [
         {"body": text, "isBase64Encoded": False, "headers": signed},
         {"body": encoded, "isBase64Encoded": True, "multiValueHeaders": multi},
         {"body": text, "headers": signed, "multiValueHeaders": multi},
+        {"body": text, "isBase64Encoded": 0, "headers": signed},
+        {"body": encoded, "isBase64Encoded": "true", "headers": signed},
+        {"body": f"{encoded}\n", "isBase64Encoded": True, "headers": signed},
+        {"body": respelled, "isBase64Encoded": True, "headers": signed},
         {"body": text, "headers": {**signed, "Content-Encoding": "gzip"}},
         {"body": text, "headers": {**signed, "content-type": "a/b; charset=latin-1"}},
         {"body": None, "headers": None, "requestContext": {"http": {"method": "HEAD"}}},

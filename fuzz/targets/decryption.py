@@ -44,6 +44,7 @@ KNOWN_BY_CLIENTS = {
     each["encrypted"]: each["plaintext"] for each in FIXTURES["client_side"]
 }
 VALUE, PLAINTEXT = KNOWN.copy().popitem()
+DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 SECRETS = ["short", SECRET[::-1], SECRET]
 
 _AES, _CLIENTS_AES = AESGCM(SECRET[:32].encode()), AESGCM(bytes(range(32)))
@@ -109,12 +110,24 @@ def _check_edited(sealed: bytes, data: bytes, decrypt: Any) -> None:
     except UnicodeDecodeError:
         expected = DecryptionError
     assert call(decrypt, value) == expected
+    for other in _spell_otherwise(value):
+        assert call(decrypt, other) is DecryptionError
     document = reference.read(plaintext)
     found = call(decrypt, value, as_json=True)
     if document is None or document.too_large:
         assert found is DecryptionError
     else:
         assert repr(found) == repr(document.value)
+
+
+def _spell_otherwise(value: str) -> list[str]:
+    """Return other texts that a lenient decoder of base64 takes for *value*."""
+    found = [f"{value}=", f"{value}\n", f" {value}", f"{value[:4]}\n{value[4:]}"]
+    digits = value.rstrip("=")
+    if digits != value:
+        last = DIGITS[DIGITS.index(digits[-1]) + 1]  # the bits that stand for nothing
+        found += [digits, digits[:-1] + last + value[len(digits) :]]
+    return found
 
 
 def _check_body(data: bytes) -> None:
@@ -153,12 +166,21 @@ def _check_paths(data: bytes) -> None:
     if not isinstance(body, dict | list):
         return
     before = deepcopy(body)
-    paths = line.decode("utf-8", "surrogateescape").split(" ")
-    found = call(decrypt_properties, body, paths=paths, client_secret=SECRETS)
+    first, _, second = line.decode("utf-8", "surrogateescape").partition("\t")
+    paths, plaintext = first.split(" "), second.split(" ") if second else []
+    found = call(
+        decrypt_properties,
+        body,
+        paths=paths,
+        plaintext=plaintext,
+        client_secret=SECRETS,
+    )
     assert repr(body) == repr(before)
     if found is not DecryptionError:
         assert repr(_restored(found)) == repr(_restored(body))
         assert type(found) is type(body)
+        if paths == plaintext:
+            assert repr(found) == repr(body)
 
 
 def _read_body(data: bytes) -> Any:
@@ -211,6 +233,8 @@ def seeds() -> list[bytes]:
     found += [b"\4" + body for body in read_payloads() if b"ensored" in body]
     found += [b"\5inputs.a inputs.b.1\n" + bodies[0], b"\5payload.*.a\n" + bodies[1]]
     found += [
+        b"\5inputs.a\tinputs.a\n" + bodies[0],
+        b'\5b\t*\n{"b":"\x01"}',
         b'\5*\n["\x01",null,["\x01"]]',
         b'\x050\n["\x01",1]',
         b'\5 .\n{"":"\x01"}',

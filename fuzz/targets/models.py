@@ -68,6 +68,11 @@ OURS: tuple[Any, ...] = (
 )
 OTHERS: tuple[Any, ...] = (Typed, Strict, Packed, Plain, list[Strict], Packed | None)
 ALL = OURS + OTHERS
+RUN_IDS = (
+    *("context.runId", "context.nodeRunId", "run.id", "port_context.runId"),
+    *("port_context.run_id", "payload.context.runId"),
+    *("runId", "run_id", "RUN_ID", "port_run_id"),
+)
 
 
 def run(data: bytes) -> None:
@@ -82,6 +87,7 @@ def run(data: bytes) -> None:
     if isinstance(found, Model):
         _check(found, document.value)
         run_id = Delivery(data, STAMP, 0, "port").run_id
+        assert run_id == _find_run_id(document.value)
         assert found.run_id == run_id  # type: ignore[attr-defined]  # of every message
     elif found is not PayloadError:
         assert model in OTHERS or (found is None and document.value is None)
@@ -107,7 +113,27 @@ def _check(model: Model, value: Any) -> None:
         assert not isinstance(found, type) or found is PayloadError
         if isinstance(found, Model):
             _check_part(found)
+    _spoil(model.to_dict())
     assert repr(model.to_dict()) == repr(value)
+
+
+def _spoil(value: Any) -> None:
+    """Empty everything in *value*."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _spoil(each)
+        value.clear()
+
+
+def _find_run_id(document: Any) -> str | None:
+    """Look where the contract says, in its order."""
+    for place in RUN_IDS:
+        found = document
+        for key in place.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def _check_part(part: Model) -> None:
@@ -144,6 +170,10 @@ def seeds() -> list[bytes]:
         bytes([at]) + b'{"name":"a","size":2,"inputs":{"name":"a","size":"x"}}'
         for at in range(len(ALL))
     ]
+    found += [
+        b'\0{"runId":0,"run_id":"","RUN_ID":[],"port_run_id":"r_1","context":{"runId":1}}',
+        b'\x06{"run":{"id":{}},"payload":{"context":{"runId":"r_1"}},"context":null}',
+    ]
     return splices(found)
 
 
@@ -155,6 +185,7 @@ WORDS = (
             *("action", "resourceType", "status", "trigger", "context", "payload"),
             *("runId", "nodeRunId", "blueprint", "entity", "properties", "inputs"),
             *("event", "diff", "before", "after", "run", "id", "port_context", "by"),
+            *("run_id", "RUN_ID", "port_run_id"),
             *("user", "email", "orgId", "at", "origin", "operation", "identifier"),
             *("blueprintIdentifier", "entityIdentifier", "invocationMethod", "type"),
             *("name", "size", "link", "team", "createdAt", "updatedAt", "source"),
