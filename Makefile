@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs matrix lowest bench fuzz clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -49,8 +49,14 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
 
+TARGET := headers
+RUNS := 1000000
+
+fuzz: $(VENV)/.stamp-test $(VENV)/.stamp-fuzz ## Fuzz: TARGET=headers RUNS=1000000
+	$(BIN)/python -m fuzz $(TARGET) -runs=$(RUNS)
+
 clean: ## Remove every environment, cache and build
-	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(DEMO_VENV) .nox .fuzz .coverage .coverage.* .hypothesis .mypy_cache \
 	    .pytest_cache .ruff_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

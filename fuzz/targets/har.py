@@ -129,9 +129,11 @@ def seeds() -> list[bytes]:
         (2, {"topic": "a", "value": "{}", "headers": [{"key": "a", "value": "b"}]}),
         (2, {"headers": {"X-Port-Signature": signature}}),
         (0, [[[[]]]]),
+        (1, {"headers": {"a": [[[[]]]]}, "body": ""}),
     ]
     found = [bytes([reader]) + _file(document) for reader, document in files]
     found += [b"\2" + _file(files[6][1]) + b"\n" + _file(files[6][1])]
+    found += [bytes([reader]) + b"[" * 2000 for reader in range(3)]
     found += [b"\3" + body for body in (b"{}", b"", b"\xff", "é\u2028".encode())]
     return splices(found)
 

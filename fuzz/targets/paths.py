@@ -175,6 +175,8 @@ def _run_asgi(choice: int, place: int, root: str, target: bytes) -> None:
     if not target.isascii():
         return  # uvicorn, hypercorn and daphne decode it as ASCII
     scope = _scope_of(target, root, is_joined=bool(place & 4))
+    if place & 8:  # a server that does not give the path as it came
+        scope["raw_path"] = None
     if choice == 2:  # Django
         settings.FORCE_SCRIPT_NAME = (None, "/own", "/mnt/", "/disk")[place >> 4 & 3]
         try:
