@@ -213,13 +213,6 @@ FAULTS = (
     Fault(
         "paths",
         "integration/_paths.py",
-        "only one escape is decoded",
-        'if b"%" not in path:\n            return text',
-        "return text",
-    ),
-    Fault(
-        "paths",
-        "integration/_paths.py",
         "a prefix must begin the path",
         "each.endswith(wanted[0]) for each in found",
         "False for each in found",

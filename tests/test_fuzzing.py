@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from fuzz.modules import others
 from fuzz.targets import INSTRUMENTED
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +56,15 @@ def spliced(draw, seeds, words):
             end = start if way == 3 else end
         text = text[:start] + piece + text[end:]
     return text
+
+
+def test_atheris_instruments_what_is_named_and_no_more():
+    for names in INSTRUMENTED.values():
+        left_alone = others(names)
+        assert "port_webhook._verifier" in left_alone
+        for name in names:
+            assert find_spec(name) is not None
+            assert not any(each.startswith(name) for each in left_alone)
 
 
 def test_seeds_hold(target):
