@@ -5,6 +5,7 @@ An input is a document. One process of Node answers all of them.
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 import shutil
@@ -41,7 +42,9 @@ def is_available() -> bool:
 @cache
 def _start() -> subprocess.Popen[bytes]:
     command = [shutil.which("node") or "node", f"{SCRIPT}"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(node.communicate)  # closes its input, and so ends it
+    return node
 
 
 def print_again(data: bytes) -> bytes | None:
