@@ -52,7 +52,7 @@ bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside i
 TARGET := headers
 RUNS := 1000000
 
-fuzz: $(VENV)/.stamp-test $(VENV)/.stamp-fuzz ## Fuzz: TARGET=headers RUNS=1000000
+fuzz: $(VENV)/.stamp-test $(VENV)/.stamp-fuzz ## Fuzz one parser: TARGET=headers RUNS=1000000
 	$(BIN)/python -m fuzz $(TARGET) -runs=$(RUNS)
 
 clean: ## Remove every environment, cache and build
