@@ -13,8 +13,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench package installed sbom
-.PHONY: audit notes clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench fuzz package installed
+.PHONY: sbom audit notes clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -60,6 +60,12 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
 
+TARGET := headers
+RUNS := 1000000
+
+fuzz: $(VENV)/.stamp-test $(VENV)/.stamp-fuzz ## Fuzz one parser: TARGET=headers RUNS=1000000
+	$(BIN)/python -m fuzz $(TARGET) -runs=$(RUNS)
+
 package: $(VENV)/.stamp-package ## Build sdist and wheel twice, compare and check them
 	$(BIN)/python release/package.py
 
@@ -91,7 +97,7 @@ notes: ## Print the changes of TAG, if it may be released
 	@$(PYTHON) release/notes.py "$$TAG"
 
 clean: ## Remove every environment, cache and build
-	rm -rf $(VENV) $(DEMO_VENV) $(RELEASED_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(DEMO_VENV) $(RELEASED_VENV) .nox .fuzz .coverage .coverage.* .hypothesis .mypy_cache \
 	    .pytest_cache .ruff_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import os
 import signal
 
 import django
@@ -22,7 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile("port_webhook", deadline=None)
-hypothesis.settings.load_profile("port_webhook")
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "port_webhook"))
 
 # A process has one configuration of Django, whichever test needs it first.
 settings.configure(INSTALLED_APPS=["port_webhook.replay.django"], USE_TZ=True)

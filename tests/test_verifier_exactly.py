@@ -19,6 +19,7 @@ from port_webhook import (
     UnreadableBodyError,
     Verifier,
     _verifier,
+    verify,
 )
 from port_webhook._verifier import SignedForms
 from port_webhook.replay.memory import MemoryReplayStore
@@ -183,3 +184,29 @@ class TestInstants:
 
         error = caught.value
         assert (error.age, error.max_age, error.max_future) == (330, 300, 60)
+
+
+class TestTheFunction:
+    def test_it_does_not_look_for_the_agents_form_unless_it_is_asked(
+        self, headers_for, secret, now
+    ):
+        options: Any = {"received_at": now}
+        headers = headers_for(b'{"a":1}')
+
+        text = message(
+            SignatureMismatchError, verify, b'{"a": 1}', headers, secret, **options
+        )
+
+        assert text.endswith(AGENT)
+        assert verify(b'{"a": 1}', headers, secret, agent=True, **options).via == (
+            "agent"
+        )
+
+    def test_it_hands_on_how_far_ahead_a_timestamp_may_lie(
+        self, headers_for, secret, now
+    ):
+        headers = headers_for(BODY)
+
+        assert verify(BODY, headers, secret, max_future=90, received_at=now - 90)
+        with pytest.raises(TimestampError):
+            verify(BODY, headers, secret, max_future=30, received_at=now - 31)

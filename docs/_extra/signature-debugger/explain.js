@@ -1296,7 +1296,8 @@ function* undoBase64(body) {
 function* undoHtml(body) {
   const text = decode(body);
   if (text === null) return;
-  if (/&(?:#[0-9xX]|[A-Za-z]+;)/.test(body)) {
+  const endless = /&#[0-9]{4301}/.test(body); // more digits than Python reads
+  if (/&(?:#[0-9xX]|[A-Za-z]+;)/.test(body) && !endless) {
     yield ["Characters arrived as HTML entities, such as &quot;.", encode(unescapeHtml(text))];
   }
   if (body.length <= MAX_REPRINT) {
@@ -1562,7 +1563,7 @@ const guessHeader = (pairs, wanted, facts) => {
     const text = strip(value);
     const fits = wanted === SIGNATURE_HEADER
       ? V1.test(text)
-      : name.toLowerCase().includes("time") && DIGITS.test(text);
+      : name.toLowerCase().includes("time") && isStamp(text);
     if (fits && count < MAX_VALUES) {
       count += 1;
       const words = `The ${wanted} header is not there; its value came as ${quoteName(name)}.`;
@@ -1654,9 +1655,11 @@ const readStamp = (value, facts) => {
   }
 };
 
+const isStamp = (text) => (text.length === 10 || text.length === 13) && DIGITS.test(text);
+
 /** What may have been signed where no timestamp arrived. */
 const respell = (text) => {
-  if (DIGITS.test(text) && (text.length === 10 || text.length === 13)) return [{ text, causes: [] }];
+  if (isStamp(text)) return [{ text, causes: [] }];
   const bare = trimOf(text, "\"' +");
   const causes = [changed("another spelling of the time arrived than was signed.")];
   const found = (/^[1-9][0-9]{9,18}/.exec(bare) ?? []).slice();
@@ -1665,7 +1668,8 @@ const respell = (text) => {
   const stamps = [];
   for (const each of found) {
     for (const length of [10, 13]) {
-      if (each.length >= length) stamps.push({ text: each.slice(0, length), causes });
+      const cut = each.slice(0, length); // of a time before 1970, it begins with a minus
+      if (isStamp(cut)) stamps.push({ text: cut, causes });
     }
   }
   return stamps;
@@ -2084,7 +2088,9 @@ const explain = async (body, headers, candidates, now, kafka = false) => {
     stamp = facts.stamps[0]?.text;
   } else {
     causes.push(...facts.causes.filter((each) => each.code !== "missing_header"));
-    causes.push(...found.causes, ...damages, ...cutStream(binary));
+    causes.push(...found.causes, ...damages);
+    // Else what looks like a part of a stream was signed as it is.
+    if (found.causes.length > 0) causes.push(...cutStream(binary));
     stamp = found.stamp;
   }
   if (stamp !== undefined) causes.push(...checkTime(stamp, now));
@@ -2411,7 +2417,7 @@ const readLines = (lines, first) => {
   lines.forEach((line, index) => {
     if (/^[ \t]/.test(line) && headers.length > 0) {
       const last = headers.at(-1);
-      last[1] = `${last[1]} ${trimOf(line, WHITE_BYTES)}`;
+      last[1] = trimOf(`${last[1]} ${trimOf(line, WHITE_BYTES)}`, " \t");
       return;
     }
     const bare = line.replace(/^:/, "");

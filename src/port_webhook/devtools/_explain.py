@@ -112,7 +112,9 @@ def diagnose(
     else:
         # Each header was found, under whatever name.
         there = [each for each in facts.causes if each.code != "missing_header"]
-        causes += [*there, *found.causes, *_damages(keys), *_cut_stream(body)]
+        causes += [*there, *found.causes, *_damages(keys)]
+        if found.causes:  # else what looks like a part of a stream was signed as it is
+            causes += _cut_stream(body)
         stamp = found.stamp
     if stamp is not None:
         causes += _check_time(stamp, instant)

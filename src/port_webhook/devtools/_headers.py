@@ -163,7 +163,7 @@ def _guess(pairs: Pairs, wanted: str, facts: Facts) -> None:
         fits = (
             _V1.fullmatch(text) is not None
             if wanted == SIGNATURE_HEADER
-            else "time" in name.lower() and _DIGITS.fullmatch(text) is not None
+            else "time" in name.lower() and _is_stamp(text)
         )
         if fits and count < _MAX_VALUES:
             count += 1
@@ -253,9 +253,13 @@ def _changed(words: str) -> Cause:
     return cause("timestamp_changed", f"The timestamp was changed: {words}")
 
 
+def _is_stamp(text: str) -> bool:
+    return len(text) in (_SECONDS, _MILLIS) and _DIGITS.fullmatch(text) is not None
+
+
 def _respell(text: str) -> Iterator[Stamp]:
     """Yield what may have been signed where no timestamp arrived."""
-    if _DIGITS.fullmatch(text) and len(text) in (_SECONDS, _MILLIS):
+    if _is_stamp(text):
         yield Stamp(text, ())
         return
     bare = text.strip("\"' +")
@@ -269,5 +273,5 @@ def _respell(text: str) -> Iterator[Stamp]:
         pass
     for each in found:
         for length in (_SECONDS, _MILLIS):
-            if len(each) >= length:
+            if _is_stamp(each[:length]):  # a time before 1970 is negative
                 yield Stamp(each[:length], (_changed(words),))

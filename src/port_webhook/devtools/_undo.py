@@ -223,8 +223,9 @@ def _html(body: bytes) -> Iterator[Guess]:
         try:
             resolved = html.unescape(text)
         except ValueError:  # a reference with more digits than int() reads
-            return
-        yield words, resolved.encode("utf-8", "replace")
+            pass
+        else:
+            yield words, resolved.encode("utf-8", "replace")
     if len(body) <= MAX_REPRINT:
         words = "HTML entities arrived as the characters that they stand for."
         yield words, html.escape(text, quote=False).encode()

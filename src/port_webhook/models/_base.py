@@ -311,7 +311,6 @@ class Model(metaclass=ModelType):
         return {key: value for key, value in items if key not in self._known}
 
     @boundary
-    @boundary
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of the whole document: every key and every null, in order."""
         return cast("dict[str, Any]", deepcopy(raw_of(self)))

@@ -51,7 +51,8 @@ def _read_lines(lines: list[bytes], first: int) -> Pairs:
         if line[:1] in (b" ", b"\t") and headers:
             # RFC 9112, section 5.2: an obsolete line folding.
             name, value = headers[-1]
-            headers[-1] = name, f"{value} {line.strip().decode('latin-1')}"
+            text = line.strip().decode("latin-1")
+            headers[-1] = name, f"{value} {text}".strip(" \t")
             continue
         name, colon, value = line.removeprefix(b":").decode("latin-1").partition(":")
         if not colon or not _TOKEN.fullmatch(name.strip()):
