@@ -17,6 +17,10 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 # Their blocks are files of their own.
 ALONE = {"README.md", "start.md", "other-frameworks.md"}
+# These sections, too; each begins with the blocks before it that are in no other.
+OWN_FILES = {
+    "testing.md": {"Flask", "Django", "FastAPI and Starlette", "httpx2", "requests"}
+}
 # A test runs the blocks of this page, of another fence, as a project.
 FENCES = {"django.md": "py"}
 BLOCK = r"(?ms)^```{fence}\n(.*?)^```$|^<!--- invisible-code-block: python\n(.*?)^-->$"
@@ -37,14 +41,16 @@ ignore_errors = true
 """
 
 
-def blocks(page: Path) -> list[tuple[int, str]]:
-    """Return the number of the line before each block, and the block."""
+def blocks(page: Path) -> list[tuple[int, str, str]]:
+    """Return each block: the line before it, the heading of its section, its text."""
     text = page.read_text("utf-8")
     pattern = BLOCK.format(fence=FENCES.get(page.name, "python"))
-    return [
-        (text[: found.start(found.lastindex or 0)].count("\n"), found[1] or found[2])
-        for found in re.finditer(pattern, text)
-    ]
+    found = []
+    for match in re.finditer(pattern, text):
+        before = text[: match.start(match.lastindex or 0)]
+        heading = re.findall(r"(?m)^##+ (.+)$", before)[-1:] or [""]
+        found.append((before.count("\n"), heading[0], match[1] or match[2]))
+    return found
 
 
 def modules(page: Path) -> dict[str, str]:
@@ -52,15 +58,19 @@ def modules(page: Path) -> dict[str, str]:
     stem = "page_" + re.sub(r"\W", "_", page.stem.lower())
     found: dict[str, str] = {}
     whole = ""
-    for number, (line, code) in enumerate(blocks(page)):
+    for number, (line, heading, code) in enumerate(blocks(page)):
         if page.name in ALONE:
             # A file may import the one before it.
             before = f"from {stem}_{number - 1} import"
             text = code.replace("from hooks import", before)
             found[f"{stem}_{number}"] = "\n" * line + text
+        elif heading in OWN_FILES.get(page.name, ()):
+            name = f"{stem}_{heading.lower().replace(' ', '_')}"
+            text = found.get(name, whole)
+            found[name] = text + "\n" * (line - text.count("\n")) + code
         else:
             whole += "\n" * (line - whole.count("\n")) + code
-    return found or {stem: whole}
+    return found if page.name in ALONE else {**found, stem: whole}
 
 
 def main() -> int:

@@ -31,6 +31,8 @@ exclude_patterns = ["_build"]
 default_role = "py:obj"  # `name` in a docstring is code, and a link where it can be
 html_theme = "furo"
 html_title = f"port-webhook {release}"
+html_static_path = ["_styles"]
+html_css_files = ["pages.css"]
 html_extra_path = ["_extra"]  # the signature debugger, a page of its own
 
 myst_enable_extensions = ["colon_fence", "deflist", "smartquotes", "tasklist"]

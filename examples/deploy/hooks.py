@@ -6,7 +6,7 @@ from port_webhook import Delivery, Verifier
 from port_webhook.adapters.flask import webhook
 
 verifier = Verifier.from_env()
-verifier.self_check()  # a wrong clock stops the service here
+verifier.self_check()  # a clock that is not set stops it here
 app = Flask(__name__)
 
 

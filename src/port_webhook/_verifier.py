@@ -722,7 +722,7 @@ def require_verifier(value: object) -> None:
 
 def set_source(verifier: Verifier, source: str) -> None:
     """Note where the secrets of *verifier* came from, such as the name of a setting."""
-    verifier._secret_source = source  # noqa: SLF001  # for the other modules of the library
+    verifier._secret_source = source  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # for the other modules
 
 
 def _require_window(name: str, value: object) -> float:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from port_webhook._verifier import Verifier
     from port_webhook.exceptions import DeliveryError
-    from port_webhook.integration._asgi import Application, Receive, Scope, Send
+    from port_webhook.integration._asgi import Receive, Scope, Send
 
 __all__ = ["PortWebhookMiddleware", "delivery_of"]
 
@@ -61,7 +61,7 @@ class PortWebhookMiddleware:
     @boundary
     def __init__(
         self,
-        app: Application,
+        app: Callable[..., Awaitable[None]],  # each framework types a scope of its own
         verifier: Verifier | None = None,
         *,
         choose: Callable[[Scope], Verifier | Awaitable[Verifier]] | None = None,
