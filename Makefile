@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench soak clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -52,6 +52,9 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
+
+soak: $(VENV)/.stamp-test $(VENV)/.stamp-soak ## Send to real servers while stores and workers fail
+	nice -n 10 $(BIN)/python faults/soak.py
 
 clean: ## Remove every environment, cache and build
 	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
