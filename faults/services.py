@@ -112,8 +112,10 @@ class Workers:
             if pid not in self.seen:
                 self._watch(pid)
             if event == "begin":
-                self.running[request] = pid
                 self.begun += 1
+                # What a worker said may be read after its end.
+                if pid in self.alive:
+                    self.running[request] = pid
             elif event == "end":
                 self.running.pop(request, None)
                 self.served[pid] += 1

@@ -31,6 +31,7 @@ from stores import STORES, Store, UnavailableError  # noqa: E402
 
 SENDERS = 8
 BATCH = 40
+SHORT = 10
 LIMIT = 120.0
 # A mark lasts six minutes; a duplicate is sent well before its end.
 MARKED = 200.0
@@ -93,12 +94,15 @@ class Report:
 class Soak:
     """One web server before one store."""
 
-    def __init__(self, server: str, store: Store, *, requests: int, seed: int) -> None:
+    def __init__(
+        self, server: str, store: Store, *, requests: int, seed: int, size: int = BATCH
+    ) -> None:
         kind = "redis" if store.kind == "redis" else "django"
         app = APPS[server, "redis"] if kind == "redis" else "django"
         self.report = Report(server, store.name, app, store.version, seed)
         self.folder = Path(tempfile.mkdtemp(prefix="pw-soak-"))
         self._requests = requests
+        self._size = size
         self._chance = random.Random(f"{server} {store.name} {seed}")  # noqa: S311  # repeatable
         self._set_clock(0)
         self._store = store
@@ -201,8 +205,9 @@ class Soak:
         ]
         return self._chance.sample(old, min(count, len(old)))
 
-    def batch(self, fault: str, size: int = BATCH) -> None:
+    def batch(self, fault: str, size: int = 0) -> None:
         """Send requests while *fault* lasts, lift it, and settle each of them."""
+        size = size or self._size
         self.report.batches[fault] += 1
         if fault in {"hold", "freeze", "late"}:
             size = 8
@@ -235,7 +240,7 @@ class Soak:
             self._set_clock(-120)
         elif fault in KILLS:
             name = "SIGKILL" if fault == "kill" else "SIGTERM"
-            places = {self._chance.randrange(BATCH) for _ in range(2)}
+            places = {self._chance.randrange(1, self._size) for _ in range(2)}
             count = 0
 
             def strike(event: str, pid: int) -> None:
@@ -318,13 +323,13 @@ class Soak:
         steady = [*PROXIED, *DIRECT, *self._store.faults]
         self.batch("none")
         for fault in self._chance.sample(steady, len(steady)):
-            self.batch(fault, BATCH // 2)
-        self.batch("none", 2 * BATCH)
+            self.batch(fault, self._size // 2)
+        self.batch("none", 2 * self._size)
         self.report.warm = self.workers.measure()
         self._repeat(["none", *steady], 0.45)
         self.report.middle = self.workers.measure()
         self._repeat(["none", *steady], 0.7)
-        self.batch("none", 2 * BATCH)
+        self.batch("none", 2 * self._size)
         self.report.last = self.workers.measure()
         self._repeat(["none", *KILLS, *KILLS, *KILLS, *steady], 1.0)
         self.batch("none")
@@ -336,7 +341,7 @@ class Soak:
         faults = [*PROXIED, *DIRECT, *self._store.faults, *KILLS]
         for fault in ("none", *faults, "none"):
             if fault not in {"late", "freeze"}:
-                self.batch(fault, 10)
+                self.batch(fault)
         return self._end(began)
 
     def _end(self, began: float) -> Report:
@@ -371,11 +376,13 @@ class Soak:
 
 
 def soak(
-    server: str, name: str, *, requests: int, seed: int, short: bool = False
+    server: str, name: str, *, requests: int, seed: int, size: int, short: bool
 ) -> Report:
     store = STORES[name]()
     try:
-        one = Soak(server, store, requests=requests, seed=seed)
+        one = Soak(
+            server, store, requests=requests, seed=seed, size=SHORT if short else size
+        )
     except BaseException:
         store.close()
         raise
@@ -423,6 +430,7 @@ def main() -> int:
     parser.add_argument("--store", choices=STORES, action="append")
     parser.add_argument("--requests", type=int, default=2500, help="for each pair")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=BATCH, help="requests in each")
     parser.add_argument("--short", action="store_true", help="each fault once")
     parser.add_argument("--out", type=Path, help="append each report as a line")
     options = parser.parse_args()
@@ -439,6 +447,7 @@ def main() -> int:
                 store,
                 requests=options.requests,
                 seed=options.seed,
+                size=options.batch,
                 short=options.short,
             )
         except UnavailableError as reason:

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,3 +61,86 @@ def test_whatever_fails_each_request_runs_once_and_each_refusal_is_logged(
     }
     assert min(report["proxied"][fault] for fault in ("cut", "garble", "hold")) > 0
     assert report["killed"]
+
+
+@pytest.fixture
+def check(monkeypatch, tmp_path):
+    """Return a function that checks one run, of what was done, logged and told."""
+    spec = spec_from_file_location("checks_of_the_soak", SOAK.with_name("checks.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+
+    def check(told, *, works=(), records=(), valid=True, killed=None):
+        for name, entries in (("ledger", works), ("log", records)):
+            lines = [json.dumps(entry) + "\n" for entry in entries]
+            (tmp_path / name).write_text("".join(lines))
+        answers = [
+            SimpleNamespace(
+                request=f"r.{number}",
+                status=200 if status == "copy" else status,
+                is_duplicate=status == "copy",
+                copy=False,
+            )
+            for number, status in enumerate(told, 1)
+        ]
+        run = SimpleNamespace(
+            name="r", answers=answers, is_valid=valid, is_settled=200 in told, manner=""
+        )
+        found = module.check(tmp_path, [run], killed or {})
+        return [text.partition(":")[0] for text in found.wrong], found.repeated
+
+    return check
+
+
+def work(number, pid=1):
+    return {"run": "r", "req": f"r.{number}", "pid": pid}
+
+
+def record(number, code, text="", event="rejected"):
+    return {"req": f"r.{number}", "code": code, "event": event, "text": text}
+
+
+COPY = "duplicate_delivery"
+STORE = "replay_store_error"
+
+
+def test_the_soak_accepts_what_is_right(check):
+    assert check([200], works=[work(1)]) == ([], {})
+    logged = [record(1, STORE), record(3, COPY)]
+    told = [503, 200, "copy"]
+    assert check(told, works=[work(2)], records=logged) == ([], {})
+    assert check([401], records=[record(1, "missing_header")], valid=False) == ([], {})
+
+
+def test_the_soak_explains_work_that_was_done_again(check):
+    twice = [work(1), work(2, pid=2)]
+    wrong, repeated = check([None, 200], works=twice, killed={1: "SIGKILL"})
+    assert (wrong, repeated) == ([], {"worker killed by SIGKILL": 1})
+    failed = [record(1, STORE, "failed to commit with TimeoutError")]
+    wrong, repeated = check([503, 200], works=twice, records=failed)
+    assert (wrong, repeated) == ([], {"store failed at the commit": 1})
+    lost = [record(1, None, event="replay_lease_lost")]
+    wrong, repeated = check([200, 200], works=twice, records=lost)
+    assert (wrong, repeated) == ([], {"lease lost to a jump of the clock": 1})
+
+
+@pytest.mark.parametrize(
+    ("told", "works", "records", "expected"),
+    [
+        ([200, 200], [work(1), work(2)], [], "run twice"),
+        ([None, 200], [work(1), work(2)], [], "run twice"),
+        ([503, 200], [work(1), work(2)], [record(1, STORE)], "run twice"),
+        ([503, 200], [work(2)], [], "refused without a record"),
+        (["copy"], [], [record(1, COPY)], "lost"),
+        (["copy"], [work(1)], [record(1, COPY)], "a duplicate that ran"),
+        ([200, "copy"], [work(1)], [], "a duplicate that was not logged"),
+        ([200], [], [], "told 200, but ran 0x"),
+        ([200], [work(1), {**work(2), "run": "s"}], [], "work that nobody asked for"),
+    ],
+)
+def test_the_soak_sees_what_is_wrong(check, told, works, records, expected):
+    wrong, _ = check(told, works=works, records=records)
+    assert expected in wrong
