@@ -99,7 +99,18 @@ def test_a_claim_that_the_client_repeats_is_claimed_all_the_same(
     ("answer", "expected"), [(0, "claimed"), (1, "in_progress"), (2, "committed")]
 )
 def test_the_numbers_of_the_script_have_their_meaning(answer, expected):
-    assert RedisReplayStore(Nonsense(answer)).claim(KEY, "a", 600) == expected
+    store = RedisReplayStore(Answers(answer))
+    assert store.claim(KEY, "a", 600) == expected
+
+
+class Answers:
+    """A client whose script gives one number."""
+
+    def __init__(self, number):
+        self._number = number
+
+    def eval(self, _script, _keys, _key, nonce, *_args):
+        return b"%s:%d" % (nonce, self._number)
 
 
 class Nonsense:
@@ -115,7 +126,10 @@ class AsyncNonsense(Nonsense):
         return self._answer
 
 
-@pytest.mark.parametrize("answer", [None, 3, -1, b"OK", "1", [0]])
+NONSENSE = [None, 0, 1, b"OK", "1", [0], b"0123456789abcdef:0", "0123456789abcdef:1"]
+
+
+@pytest.mark.parametrize("answer", [*NONSENSE, "ü"])
 async def test_an_answer_that_makes_no_sense_is_an_error(answer):
     store = RedisReplayStore(Nonsense(answer))
     with pytest.raises(ReplayStoreError, match="cannot give"):
@@ -131,6 +145,64 @@ async def test_an_answer_that_makes_no_sense_is_an_error(answer):
         await async_store.commit(KEY, "a", 600)
     with pytest.raises(ReplayStoreError, match="cannot give"):
         await async_store.release(KEY, "a")
+
+
+class Doubling:
+    """A parser of a connection that gets one answer twice, as from a broken proxy."""
+
+    def __init__(self, connection):
+        self._parser = connection._parser
+        self._answers = []
+
+    def __getattr__(self, name):
+        return getattr(self._parser, name)
+
+    def read_response(self, *args, **options):
+        if not self._answers:
+            self._answers = [self._parser.read_response(*args, **options)] * 2
+        return self._answers.pop()
+
+
+class AsyncDoubling(Doubling):
+    async def read_response(self, *args, **options):
+        if not self._answers:
+            self._answers = [await self._parser.read_response(*args, **options)] * 2
+        return self._answers.pop()
+
+
+def test_an_answer_to_an_earlier_call_is_not_believed(redis_server):
+    client = redis.Redis(**redis_server.connection)
+    store = RedisReplayStore(client, prefix="doubled:")
+    store.claim(KEY, "a", 600)
+    store.commit(KEY, "a", 600)
+    (connection,) = client.connection_pool._available_connections
+    connection._parser = Doubling(connection)
+    assert store.claim("other", "b", 600) == "claimed"
+    # Its answer comes once more, in the place of "committed".
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.claim(KEY, "c", 600)
+    assert not connection.is_connected
+    connection._parser = connection._parser._parser
+    assert store.claim(KEY, "d", 600) == "committed"
+    redis_server.client.delete(f"doubled:{KEY}", "doubled:other")
+    client.close()
+
+
+async def test_an_answer_to_an_earlier_call_is_not_believed_in_asyncio(redis_server):
+    client = redis.asyncio.Redis(**redis_server.connection)
+    store = AsyncRedisReplayStore(client, prefix="doubled:")
+    await store.claim(KEY, "a", 600)
+    await store.commit(KEY, "a", 600)
+    (connection,) = client.connection_pool._available_connections
+    connection._parser = AsyncDoubling(connection)
+    assert await store.claim("other", "b", 600) == "claimed"
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        await store.claim(KEY, "c", 600)
+    assert not connection.is_connected
+    connection._parser = connection._parser._parser
+    assert await store.claim(KEY, "d", 600) == "committed"
+    redis_server.client.delete(f"doubled:{KEY}", "doubled:other")
+    await client.aclose()
 
 
 SECRET = "password@host"  # made up
@@ -402,4 +474,4 @@ async def test_the_asynchronous_store_works_in_a_cluster(redis_cluster):
 
 def test_the_module_needs_no_redis_py(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
-    assert replay_redis.RedisReplayStore(Nonsense(0)).claim(KEY, "a", 1) == "claimed"
+    assert replay_redis.RedisReplayStore(Answers(0)).claim(KEY, "a", 1) == "claimed"

@@ -7,13 +7,19 @@ sent in full each time: the server caches them, and a restart, a failover or
 A value is ``claim:NONCE:OWNER`` or ``done:NONCE``; expiry is left to Redis. Each call
 has its own nonce: redis-py repeats a command whose answer was lost, and the repeated
 one recognises by the nonce that the key is its own.
+
+An answer is ``NONCE:NUMBER``, with the nonce of its call. On a connection that has
+received one answer too many, redis-py takes each answer for that of the next command
+(seen with 8.1, which checks for it only under RESP2). A number alone would then be
+believed, and a request that was handled could run again.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
@@ -37,38 +43,40 @@ DEFAULT_PREFIX = "port-webhook:replay:"
 # of zero removes the claim.
 _CLAIM = """
 local held = redis.call('GET', KEYS[1])
+local value = 'claim:' .. ARGV[1] .. ':' .. ARGV[2]
 if not held then
-  if ARGV[2] ~= '0' then
-    redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+  if ARGV[3] ~= '0' then
+    redis.call('SET', KEYS[1], value, 'NX', 'PX', ARGV[3])
   end
-  return 0
+  return ARGV[1] .. ':0'
 end
-if held == ARGV[1] then return 0 end
-if string.sub(held, 1, 5) == 'done:' then return 2 end
-return 1
+if held == value then return ARGV[1] .. ':0' end
+if string.sub(held, 1, 5) == 'done:' then return ARGV[1] .. ':2' end
+return ARGV[1] .. ':1'
 """
 # The owner follows "claim:", 16 digits of the nonce, and a colon.
 _COMMIT = """
 local held = redis.call('GET', KEYS[1])
-if not held then return 0 end
-if held == ARGV[2] then return 1 end
-if string.sub(held, 1, 6) ~= 'claim:' or string.sub(held, 24) ~= ARGV[1] then
-  return 0
+local value = 'done:' .. ARGV[1]
+if not held then return ARGV[1] .. ':0' end
+if held == value then return ARGV[1] .. ':1' end
+if string.sub(held, 1, 6) ~= 'claim:' or string.sub(held, 24) ~= ARGV[2] then
+  return ARGV[1] .. ':0'
 end
 if ARGV[3] == '0' then
   redis.call('DEL', KEYS[1])
 else
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  redis.call('SET', KEYS[1], value, 'PX', ARGV[3])
 end
-return 1
+return ARGV[1] .. ':1'
 """
 _RELEASE = """
 local held = redis.call('GET', KEYS[1])
-if not held then return 0 end
-if string.sub(held, 1, 6) ~= 'claim:' or string.sub(held, 24) ~= ARGV[1] then
-  return 0
+if not held then return ARGV[1] .. ':0' end
+if string.sub(held, 1, 6) ~= 'claim:' or string.sub(held, 24) ~= ARGV[2] then
+  return ARGV[1] .. ':0'
 end
-return redis.call('DEL', KEYS[1])
+return ARGV[1] .. ':' .. redis.call('DEL', KEYS[1])
 """
 
 _WORD = re.compile(r"[A-Z]{2,20}")
@@ -98,6 +106,9 @@ _REMEDIES = {
 }
 
 
+_RESULTS: tuple[ClaimResult, ...] = ("claimed", "in_progress", "committed")
+
+
 class _Client(Protocol):
     """The one method that is used, of any client of redis-py."""
 
@@ -114,16 +125,19 @@ class _Scripts:
         self._client = client
         self._prefix = to_bytes(prefix)
 
-    def claim(self, key: str, owner: str, lease: float) -> Any:
-        value = b"claim:%s:%s" % (_nonce(), to_bytes(owner))
-        return self._eval(_CLAIM, key, value, to_milliseconds(lease))
+    def claim(self, nonce: bytes, key: str, owner: str, lease: float) -> Any:
+        return self._eval(_CLAIM, key, nonce, to_bytes(owner), to_milliseconds(lease))
 
-    def commit(self, key: str, owner: str, ttl: float) -> Any:
-        value = b"done:%s" % _nonce()
-        return self._eval(_COMMIT, key, to_bytes(owner), value, to_milliseconds(ttl))
+    def commit(self, nonce: bytes, key: str, owner: str, ttl: float) -> Any:
+        return self._eval(_COMMIT, key, nonce, to_bytes(owner), to_milliseconds(ttl))
 
-    def release(self, key: str, owner: str) -> Any:
-        return self._eval(_RELEASE, key, to_bytes(owner))
+    def release(self, nonce: bytes, key: str, owner: str) -> Any:
+        return self._eval(_RELEASE, key, nonce, to_bytes(owner))
+
+    def disconnect(self) -> Any:
+        """Close the idle connections of the client's pool, if it has one."""
+        pool: Any = getattr(self._client, "connection_pool", None)
+        return None if pool is None else pool.disconnect(inuse_connections=False)
 
     def _eval(self, script: str, key: str, *args: bytes | int) -> Any:
         return self._client.eval(script, 1, self._prefix + to_bytes(key), *args)
@@ -171,7 +185,9 @@ class RedisReplayStore:
             ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
-        return _read_claim(self._scripts.claim(key, owner, lease))
+        nonce = _nonce()
+        answer = self._scripts.claim(nonce, key, owner, lease)
+        return _RESULTS[self._read(answer, nonce, most=2)]
 
     @boundary
     def commit(self, key: str, owner: str, ttl: float) -> bool:
@@ -189,7 +205,9 @@ class RedisReplayStore:
             ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *ttl* is not a number of seconds from zero up.
         """
-        return _read_bool(self._scripts.commit(key, owner, ttl))
+        nonce = _nonce()
+        answer = self._scripts.commit(nonce, key, owner, ttl)
+        return self._read(answer, nonce, most=1) == 1
 
     @boundary
     def release(self, key: str, owner: str) -> bool:
@@ -205,7 +223,18 @@ class RedisReplayStore:
         Raises:
             ReplayStoreError: Redis answered what the script cannot return.
         """
-        return _read_bool(self._scripts.release(key, owner))
+        nonce = _nonce()
+        answer = self._scripts.release(nonce, key, owner)
+        return self._read(answer, nonce, most=1) == 1
+
+    def _read(self, answer: object, nonce: bytes, *, most: int) -> int:
+        """Return the number of an answer; raise if it is not that of the call."""
+        number = _read(answer, nonce, most)
+        if number is None:
+            with suppress(Exception):  # of no use if it cannot even be closed
+                self._scripts.disconnect()
+            _refuse()
+        return number
 
     def _explain(self, error: BaseException) -> str:
         return _explain(error)
@@ -249,7 +278,9 @@ class AsyncRedisReplayStore:
             ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *lease* is not a number of seconds from zero up.
         """
-        return _read_claim(await self._scripts.claim(key, owner, lease))
+        nonce = _nonce()
+        answer = await self._scripts.claim(nonce, key, owner, lease)
+        return _RESULTS[await self._read(answer, nonce, most=2)]
 
     @boundary
     async def commit(self, key: str, owner: str, ttl: float) -> bool:
@@ -267,7 +298,9 @@ class AsyncRedisReplayStore:
             ReplayStoreError: Redis answered what the script cannot return.
             ConfigurationError: *ttl* is not a number of seconds from zero up.
         """
-        return _read_bool(await self._scripts.commit(key, owner, ttl))
+        nonce = _nonce()
+        answer = await self._scripts.commit(nonce, key, owner, ttl)
+        return await self._read(answer, nonce, most=1) == 1
 
     @boundary
     async def release(self, key: str, owner: str) -> bool:
@@ -283,7 +316,18 @@ class AsyncRedisReplayStore:
         Raises:
             ReplayStoreError: Redis answered what the script cannot return.
         """
-        return _read_bool(await self._scripts.release(key, owner))
+        nonce = _nonce()
+        answer = await self._scripts.release(nonce, key, owner)
+        return await self._read(answer, nonce, most=1) == 1
+
+    async def _read(self, answer: object, nonce: bytes, *, most: int) -> int:
+        """Return the number of an answer; raise if it is not that of the call."""
+        number = _read(answer, nonce, most)
+        if number is None:
+            with suppress(Exception):  # of no use if it cannot even be closed
+                await self._scripts.disconnect()
+            _refuse()
+        return number
 
     def _explain(self, error: BaseException) -> str:
         return _explain(error)
@@ -293,19 +337,16 @@ def _nonce() -> bytes:
     return os.urandom(8).hex().encode("ascii")
 
 
-def _read_claim(answer: object) -> ClaimResult:
-    if answer == 0:
-        return "claimed"
-    if answer == 1:
-        return "in_progress"
-    return "committed" if answer == 2 else _refuse()  # as the script
+def _read(answer: object, nonce: bytes, most: int) -> int | None:
+    """Return the number, from 0 to *most*, that answers the call of *nonce*."""
+    text = answer.encode() if isinstance(answer, str) else answer
+    for number in range(most + 1):
+        if isinstance(text, bytes) and text == b"%s:%d" % (nonce, number):
+            return number
+    return None
 
 
-def _read_bool(answer: object) -> bool:
-    return answer == 1 if answer in (0, 1) else _refuse()
-
-
-def _refuse() -> Any:
+def _refuse() -> NoReturn:
     msg = "gave an answer that its script cannot give"
     raise ReplayStoreError(msg)
 
