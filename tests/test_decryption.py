@@ -930,6 +930,83 @@ def test_wrong_arguments_are_configuration_errors():
             call(decrypt_properties, body, paths=paths, client_secret=SECRET)
 
 
+def marked(**options):
+    """Decrypt an invocation that marks one value; it is wrong in *options* alone."""
+    return call(
+        decrypt_properties,
+        envelope(censoredProperties=["a"]),
+        **{"client_secret": SECRET, **options},
+    )
+
+
+@pytest.mark.parametrize(
+    ("misuse", "message"),
+    [
+        (
+            lambda: call(decrypt_secret, "", 5),
+            "client_secret must be text or bytes, not int",
+        ),
+        (
+            lambda: call(decrypt_client_side, "", 5),
+            "private_key must be PEM text or bytes, or an RSA key object, not int",
+        ),
+        (
+            lambda: call(decrypt_client_side, "", PEM, password=5),
+            "password must be text or bytes, not int",
+        ),
+        (
+            lambda: marked(client_secret=[5]),
+            "client_secret must be text or bytes, not int",
+        ),
+        (
+            lambda: marked(client_secret=None),
+            "decryption needs a verifier, a client_secret or a private_key",
+        ),
+        (
+            lambda: marked(verifier=Verifier()),
+            "give verifier or client_secret, not both",
+        ),
+        (
+            lambda: marked(client_secret=None, verifier=5),
+            "verifier must be a Verifier",
+        ),
+        (
+            lambda: call(decrypt_properties, 5, client_secret=SECRET),
+            "invocation must be a delivery, a model of port_webhook, or parsed JSON",
+        ),
+        (
+            lambda: decrypt_properties({}, client_secret=SECRET),
+            "nothing in this body is marked as encrypted; if values are, name them in "
+            "paths, such as ['payload.entity.properties.password']",
+        ),
+        (
+            lambda: marked(paths=5),
+            "paths must be an iterable, such as ['payload.password']",
+        ),
+        (
+            lambda: marked(as_json=5),
+            "as_json must be an iterable, such as ['password']",
+        ),
+        (
+            lambda: marked(plaintext=5),
+            "plaintext must be an iterable, such as ['password']",
+        ),
+        (
+            lambda: marked(paths=["a"], as_json=5),
+            "as_json must be an iterable, such as ['payload.password']",
+        ),
+        (
+            lambda: marked(paths=["a"], plaintext=5),
+            "plaintext must be an iterable, such as ['payload.password']",
+        ),
+    ],
+)
+def test_the_error_says_what_is_wrong(misuse, message):
+    with pytest.raises(ConfigurationError) as caught:
+        misuse()
+    assert str(caught.value) == message
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(),
     lambda inner: (

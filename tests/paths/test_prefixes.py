@@ -254,9 +254,61 @@ def test_what_is_no_path_is_refused(name, value, message):
     assert name in str(caught.value)
 
 
-def test_no_prefixes_at_all_are_refused():
-    with pytest.raises(ConfigurationError, match="nothing would be verified"):
-        PathPrefixes([])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"prefixes": ["/a"], "exclude": ["/b"]},
+            "Give paths or exclude, not both",
+        ),
+        (
+            {"prefixes": []},
+            "paths is empty, so nothing would be verified; leave it out to verify "
+            "every request",
+        ),
+        (
+            {"prefixes": "/a"},
+            'paths must be a collection of paths, such as ["/port"]',
+        ),
+        (
+            {"exclude": "/a"},
+            'exclude must be a collection of paths, such as ["/port"]',
+        ),
+        (
+            {"prefixes": ["a"]},
+            "Each path in paths must be text that begins with a slash",
+        ),
+        (
+            {"exclude": ["/a/../b"]},
+            "A path in exclude has dot segments: '/a/../b'",
+        ),
+        (
+            {"prefixes": ["/a%2f..%2fb"]},
+            "A path in paths has dot segments: '/a%2f..%2fb'",
+        ),
+        (
+            {"prefixes": ["/a?b"]},
+            "A path in paths is a prefix, without a query, parameters, placeholders "
+            "and control characters: '/a?b'",
+        ),
+        (
+            {"exclude": ["/a b"]},
+            "A path in exclude must be one exact path in plain ASCII, without escapes, "
+            "placeholders, a query and empty segments: '/a b'",
+        ),
+    ],
+)
+def test_the_error_says_what_to_write(options, message):
+    with pytest.raises(ConfigurationError) as caught:
+        PathPrefixes(**options)
+    assert str(caught.value) == message
+
+
+def test_a_middleware_can_ask_whether_every_request_is_covered():
+    assert PathPrefixes().covers_all
+    assert PathPrefixes(exclude=[]).covers_all
+    assert not PathPrefixes(["/port"]).covers_all
+    assert not PathPrefixes(exclude=["/health"]).covers_all
 
 
 @pytest.mark.parametrize("prefix", ["/a%2f..%2fb", "/%2e%2e/b"])
