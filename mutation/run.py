@@ -39,7 +39,7 @@ TESTS: dict[str, list[str]] = {
     "integration/_lifecycle": ["tests/integration/test_lifecycle.py"],
     "integration/_endpoint": ["tests/integration/test_endpoint.py"],
     "replay/_claims": ["tests/replay/test_claims.py", "tests/replay/test_keys.py"],
-    "replay/_values": ["tests/replay/test_redis.py", "tests/replay/test_memory.py"],
+    "replay/_values": ["tests/replay/test_replay.py"],
     "replay/memory": ["tests/replay/test_memory.py"],
     "replay/redis": ["tests/replay/test_redis.py"],
     "replay/dynamodb": ["tests/replay/test_dynamodb.py"],

@@ -126,6 +126,11 @@ def test_a_percent_sign_that_begins_no_escape_stays():
     assert PathPrefixes(["/100%"]).covers(b"/100%25")
 
 
+def test_four_escapes_within_each_other_are_read_and_five_are_covered():
+    assert not PathPrefixes(["/port"]).covers(b"/%25252561")
+    assert PathPrefixes(["/port"]).covers(b"/%2525252561")
+
+
 def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
 
@@ -209,6 +214,20 @@ def test_what_a_root_path_leaves_of_an_excluded_path_must_be_excluded():
     """Litestar takes a root path off wherever it stands."""
     paths = PathPrefixes(exclude=["/x/api/port", "/api/x/api/port"])
     assert paths.covers(b"/x/api/port", mount=b"/api")
+
+
+@pytest.mark.parametrize(
+    ("path", "mount", "rest"),
+    [
+        (b"/api/a/api/b", b"/api", "/a/api/b"),  # behind the first one
+        (b"/api", b"/api", "/"),
+        (b"/apiX/a", b"/apiX/", "/a"),
+    ],
+)
+def test_a_mount_is_taken_off_once(path, mount, rest):
+    paths = PathPrefixes(exclude=[path.decode(), rest])
+    assert not paths.covers(path, mount=mount)
+    assert PathPrefixes(exclude=[path.decode()]).covers(path, mount=mount)
 
 
 # Arguments
