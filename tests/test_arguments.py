@@ -637,9 +637,7 @@ class TestOptions:
     def test_seconds_are_a_finite_number_from_zero_up(self, value, positive):
         least = "greater than zero" if positive else "zero or more"
         message = f"must be a number of seconds, {least} and less than 10**11"
-        refuse(
-            arguments.require_seconds, value, positive=positive, message=message
-        )
+        refuse(arguments.require_seconds, value, positive=positive, message=message)
 
     @pytest.mark.parametrize("value", [0, 0.0, -0.0])
     def test_positive_seconds_are_not_zero(self, value):

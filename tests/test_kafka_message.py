@@ -120,14 +120,18 @@ def test_what_is_no_signed_message_is_an_error(verify, value, error):
     [
         (
             None,
-            "The record is a tombstone: it has no value. Port writes none to the runs "
-            "topic; it may come from a tool that compacts or deletes.",
+            (
+                "The record is a tombstone: it has no value. Port writes none to the "
+                "runs topic; it may come from a tool that compacts or deletes."
+            ),
         ),
         (b"{", "The message is not strict JSON."),
         (
             b"{}",
-            "The delivery has no x-port-signature header; either Port did not send it, "
-            "or something on its way removed the header.",
+            (
+                "The delivery has no x-port-signature header; either Port did not send "
+                "it, or something on its way removed the header."
+            ),
         ),
     ],
 )

@@ -215,13 +215,17 @@ def test_what_is_left_of_a_body_verifies_or_is_unreadable(body):
         ),
         (
             lambda: check_body(b"", 2, 3),
-            "The body is empty, but 2 bytes were declared: the sender did not send "
-            "them, or something read the body before it could be verified.",
+            (
+                "The body is empty, but 2 bytes were declared: the sender did not send "
+                "them, or something read the body before it could be verified."
+            ),
         ),
         (
             lambda: list(perhaps_consumed(b"").candidates),
-            "No signature matches what is left of the body, which has no declared "
-            "length: something seems to have read the body before it was verified.",
+            (
+                "No signature matches what is left of the body, which has no declared "
+                "length: something seems to have read the body before it was verified."
+            ),
         ),
     ],
 )

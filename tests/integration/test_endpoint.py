@@ -320,15 +320,19 @@ class NoView:
         ),
         (
             lambda: Endpoint[Any](choose=choose_later, synchronous=True),
-            "choose is asynchronous, and nothing here can await it; pass a synchronous "
-            "function",
+            (
+                "choose is asynchronous, and nothing here can await it; pass a "
+                "synchronous function"
+            ),
         ),
         (
-            lambda: Endpoint[Any](
-                choose=lambda _: 5, synchronous=True
-            ).verifier_for("any"),
-            "choose did not return a Verifier, but int; to refuse a request, raise "
-            "what the framework answers with 404",
+            lambda: Endpoint[Any](choose=lambda _: 5, synchronous=True).verifier_for(
+                "any"
+            ),
+            (
+                "choose did not return a Verifier, but int; to refuse a request, raise "
+                "what the framework answers with 404"
+            ),
         ),
         (
             lambda: Endpoint[Any](make(AsyncStore()), synchronous=True),
@@ -340,23 +344,31 @@ class NoView:
         ),
         (
             lambda: Endpoint[Any](5, synchronous=True),
-            "verifier must be a Verifier, not int; write Verifier(secret) or "
-            "Verifier.from_env()",
+            (
+                "verifier must be a Verifier, not int; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
         ),
         (
             lambda: decorate("a secret", wrapping),
-            "verifier must be a Verifier, not str; write Verifier(secret) or "
-            "Verifier.from_env()",
+            (
+                "verifier must be a Verifier, not str; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
         ),
         (
             lambda: decorate(Verifier, wrapping),
-            "webhook takes verifiers, not classes; write Verifier(secret) or "
-            "Verifier.from_env()",
+            (
+                "webhook takes verifiers, not classes; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
         ),
         (
             lambda: decorate(Methods, wrapping),
-            "webhook decorates functions, not classes; of a class-based view, decorate "
-            "the method, or see the page of the framework",
+            (
+                "webhook decorates functions, not classes; of a class-based view, "
+                "decorate the method, or see the page of the framework"
+            ),
         ),
         (
             lambda: decorate(Methods, wrapping, class_hint="do this"),
@@ -372,20 +384,28 @@ class NoView:
         ),
         (
             lambda: check_view(no_view),
-            "no_view has no parameter for the delivery; write def no_view(delivery). A "
-            "function that chooses a verifier is passed as choose=",
+            (
+                "no_view has no parameter for the delivery; write def "
+                "no_view(delivery). A function that chooses a verifier is passed as "
+                "choose="
+            ),
         ),
         (
             lambda: check_view(NoView.method, before=2),
-            "method has no parameter for the delivery; write def method(self, request, "
-            "request, delivery). A function that chooses a verifier is passed as "
-            "choose=",
+            (
+                "method has no parameter for the delivery; write def method(self, "
+                "request, request, delivery). A function that chooses a verifier is "
+                "passed as choose="
+            ),
         ),
         (
             lambda: check_view(with_default),
-            "The parameter delivery of with_default takes the delivery and must not "
-            "have a default: with the decorators in the wrong order, the view would "
-            "run unverified. A function that chooses a verifier is passed as choose=",
+            (
+                "The parameter delivery of with_default takes the delivery and must "
+                "not have a default: with the decorators in the wrong order, the view "
+                "would run unverified. A function that chooses a verifier is passed as "
+                "choose="
+            ),
         ),
     ],
 )

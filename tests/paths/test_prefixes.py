@@ -282,8 +282,10 @@ def test_what_is_no_path_is_refused(name, value, message):
         ),
         (
             {"prefixes": []},
-            "paths is empty, so nothing would be verified; leave it out to verify "
-            "every request",
+            (
+                "paths is empty, so nothing would be verified; leave it out to verify "
+                "every request"
+            ),
         ),
         (
             {"prefixes": "/a"},
@@ -307,13 +309,17 @@ def test_what_is_no_path_is_refused(name, value, message):
         ),
         (
             {"prefixes": ["/a?b"]},
-            "A path in paths is a prefix, without a query, parameters, placeholders "
-            "and control characters: '/a?b'",
+            (
+                "A path in paths is a prefix, without a query, parameters, "
+                "placeholders and control characters: '/a?b'"
+            ),
         ),
         (
             {"exclude": ["/a b"]},
-            "A path in exclude must be one exact path in plain ASCII, without escapes, "
-            "placeholders, a query and empty segments: '/a b'",
+            (
+                "A path in exclude must be one exact path in plain ASCII, without "
+                "escapes, placeholders, a query and empty segments: '/a b'"
+            ),
         ),
     ],
 )

@@ -357,7 +357,9 @@ class TestClients:
             with pytest.raises(ConfigurationError) as caught:
                 store(client)
             name = type(client).__name__
-            assert str(caught.value) == f"client must be a client of redis-py, not {name}"
+            assert (
+                str(caught.value) == f"client must be a client of redis-py, not {name}"
+            )
 
     @pytest.mark.parametrize(("default", "warned"), [(None, 1), (5, 0)])
     def test_without_the_option_the_default_of_redis_py_counts(
