@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench mutants clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -52,6 +52,9 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
+
+mutants: $(VENV)/.stamp-test $(VENV)/.stamp-mutants ## Test the tests of MODULE=_json, or of all modules
+	$(BIN)/python mutation/run.py $(MODULE)
 
 clean: ## Remove every environment, cache and build
 	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \

@@ -608,7 +608,21 @@ def refuse(check, *args, message=None, **options):
     assert str(caught.value) == f"the_option {message or REFUSALS[check.__name__]}"
 
 
+class BrokenClass:
+    """As a lazy object that fails to look itself up."""
+
+    @property
+    def __class__(self):
+        raise LookupError
+
+
 class TestOptions:
+    def test_an_object_that_raises_is_an_instance_of_nothing(self):
+        assert arguments.is_instance(BrokenClass(), bool) is False
+        assert arguments.is_instance(True, bool) is True  # noqa: FBT003  # any value
+        refuse(arguments.require_bool, BrokenClass())
+        refuse(arguments.require_size, BrokenClass())
+
     @pytest.mark.parametrize("value", [0, 0.0, 1, 0.5, 300, 1e10])
     def test_seconds_may_be_zero(self, value):
         assert arguments.require_seconds("the_option", value) == value

@@ -485,9 +485,9 @@ class TestCancellation:
         await claim.atake()
         await self.cancelled(store, claim.afinish(commit=commit))
         assert store.steps == ["claim", step]
-        assert [record.port_event for record in records] == (
-            ["replay_store_failed"] if fails else []
-        )
+        told = [(record.port_event, record.getMessage()) for record in records]
+        message = f"The replay store failed to {step} with OSError."
+        assert told == ([("replay_store_failed", message)] if fails else [])
         assert not event_loop_problems
 
     @pytest.mark.parametrize("fails", [True, False])
