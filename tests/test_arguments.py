@@ -619,7 +619,7 @@ class BrokenClass:
 class TestOptions:
     def test_an_object_that_raises_is_an_instance_of_nothing(self):
         assert arguments.is_instance(BrokenClass(), bool) is False
-        assert arguments.is_instance(True, bool) is True  # noqa: FBT003  # any value
+        assert arguments.is_instance(True, bool) is True  # any value
         refuse(arguments.require_bool, BrokenClass())
         refuse(arguments.require_size, BrokenClass())
 

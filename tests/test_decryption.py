@@ -456,7 +456,10 @@ def test_the_structure_of_a_dict_says_where_its_secrets_are():
         {"inputs": named, "trigger": None, "action": action},
         # A key of another message beside it.
         {
-            **{"inputs": named, "trigger": {}, "run": {}, "action": action},
+            "inputs": named,
+            "trigger": {},
+            "run": {},
+            "action": action,
             "payload": {"properties": {}, "censoredProperties": []},
         },
     ):

@@ -97,6 +97,11 @@ def test_the_segments_of_a_prefix_may_stand_apart_but_in_their_order():
         b"/any\xc3%BF",
         "/any\ufffd".encode(),
         "/any\u2028".encode(),
+        "/any\u2029".encode(),
+        "/any\x80".encode(),
+        "/any\x85".encode(),  # an end of a line
+        "/any\x9f".encode(),
+        b"/any\x1f",
     ],
 )
 def test_a_path_that_routers_read_in_different_ways_is_covered_whatever_it_is(path):

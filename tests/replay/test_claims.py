@@ -15,6 +15,7 @@ from port_webhook.exceptions import (
     DuplicateDeliveryError,
     ReplayStoreError,
 )
+from port_webhook.replay import _claims
 from port_webhook.replay._claims import Claims, acheck_store, check_store
 
 KEY = "5f" * 32
@@ -221,6 +222,18 @@ class TestExceptions:
         assert caught.value is not full
         assert caught.value.__cause__ is caught.value.__context__ is None
 
+    @pytest.mark.parametrize(
+        ("raised", "message"),
+        [
+            (ReplayStoreError("has no index X"), "has no index X."),
+            (ConfigurationError("No index X."), "failed to claim: No index X."),
+        ],
+    )
+    async def test_a_message_loses_its_full_stop_alone(self, way, raised, message):
+        with pytest.raises(ReplayStoreError) as caught:
+            await way.take(way.claims(claim=raised).new(KEY, 360))
+        assert str(caught.value) == f"The replay store {message}"
+
     async def test_an_error_of_ours_keeps_its_message(self, way):
         raised = ConfigurationError("The app is not installed.")
         claim = way.claims(claim=raised).new(KEY, 360)
@@ -256,13 +269,13 @@ class TestExceptions:
 
         class Explaining(kind):
             def _explain(self, error):
-                return f"do this about {type(error).__name__}"
+                return f"{self.steps[0]} again after {type(error).__name__}"
 
         claims = Claims(Explaining(claim=OSError()), lease=60, fail_open=False)
         with pytest.raises(ReplayStoreError) as caught:
             await way.take(claims.new(KEY, 360))
         assert str(caught.value) == (
-            "The replay store failed to claim with OSError: do this about OSError."
+            "The replay store failed to claim with OSError: claim again after OSError."
         )
 
     async def test_an_explanation_that_fails_is_left_out(self, way):
@@ -362,7 +375,7 @@ class TestSelfCheck:
         assert await way.check(claims) is None
         await way.check(claims)
         first, released, second, _ = claims.store.calls
-        assert first[0] == "claim"
+        assert (first[0], first[3]) == ("claim", 60)
         assert first[1].startswith("self-check:")
         assert len(first[1]) == len("self-check:") + 32
         assert released == ("release", *first[1:3])
@@ -489,6 +502,22 @@ class TestCancellation:
         message = f"The replay store failed to {step} with OSError."
         assert told == ([("replay_store_failed", message)] if fails else [])
         assert not event_loop_problems
+
+    async def test_a_step_that_outlives_its_request_is_held_until_it_ends(self):
+        # The event loop itself holds its tasks weakly.
+        store = Gated("commit")
+        claim = Claims(store, lease=60, fail_open=False).new(KEY, 360)
+        await claim.atake()
+        assert not _claims._background
+        request = asyncio.create_task(claim.afinish(commit=True))
+        await store.reached.wait()
+        request.cancel()
+        await asyncio.wait([request])
+        (task,) = _claims._background
+        assert not task.done()
+        store.go_on.set()
+        await rest_of_the_loop()
+        assert not _claims._background
 
     @pytest.mark.parametrize("fails", [True, False])
     async def test_a_self_check_gives_its_key_back(
