@@ -368,6 +368,20 @@ class TestSetUp:
             await claims.new(KEY, 360).atake()
         assert threads != [threading.get_ident()]
 
+    async def test_the_class_of_a_store_may_bring_its_own_threads(self):
+        steps = []
+
+        class Own(Store):
+            @staticmethod
+            async def to_thread(function, step, *args):
+                steps.append(step)
+                return function(step, *args)
+
+        claim = Claims(Own(), lease=60, fail_open=False).new(KEY, 360)
+        await claim.atake()
+        await claim.afinish(commit=True)
+        assert steps == ["claim", "commit"]
+
 
 class TestSelfCheck:
     async def test_a_random_key_is_claimed_and_released(self, way):

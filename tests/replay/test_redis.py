@@ -163,27 +163,61 @@ class TestExplanations:
     @pytest.mark.parametrize(
         ("error", "expected"),
         [
-            (redis.ReadOnlyError(SECRET), "READONLY; the server is a replica"),
-            (redis.exceptions.NoPermissionError(SECRET), "NOPERM; allow EVAL"),
-            (redis.exceptions.OutOfMemoryError(SECRET), "OOM; Redis is full"),
-            (redis.BusyLoadingError(SECRET), "LOADING; Redis is still loading"),
-            (redis.exceptions.ClusterDownError(SECRET), "CLUSTERDOWN; the cluster"),
-            (redis.exceptions.MovedError("7 127.0.0.1:1"), "MOVED; the server is a cl"),
-            (redis.ResponseError(f"MISCONF {SECRET}"), "MISCONF; Redis cannot write"),
-            (redis.ResponseError(f"NEWWORD {SECRET}"), "NEWWORD."),
-            (redis.AuthenticationError(SECRET), "check the client's user name and"),
-            (redis.ConnectionError(SECRET), "the client cannot connect, or its conn"),
-            (redis.TimeoutError(SECRET), "Redis did not answer within the client's"),
-            (worded("NOPERM"), "NOPERM; allow EVAL"),
+            (
+                redis.ReadOnlyError(SECRET),
+                "READONLY; the server is a replica; connect to the primary",
+            ),
+            (
+                redis.exceptions.NoPermissionError(SECRET),
+                "NOPERM; allow EVAL, GET, SET and DEL on keys below the prefix",
+            ),
+            (
+                redis.exceptions.OutOfMemoryError(SECRET),
+                "OOM; Redis is full; raise maxmemory, and keep the policy noeviction",
+            ),
+            (
+                redis.BusyLoadingError(SECRET),
+                "LOADING; Redis is still loading its data",
+            ),
+            (
+                redis.exceptions.ClusterDownError(SECRET),
+                "CLUSTERDOWN; the cluster lacks a node, or is still starting",
+            ),
+            (
+                redis.exceptions.MovedError("7 127.0.0.1:1"),
+                "MOVED; the server is a cluster, so the client must be a RedisCluster",
+            ),
+            (
+                redis.ResponseError(f"MISCONF {SECRET}"),
+                "MISCONF; Redis cannot write to its disk",
+            ),
+            (redis.ResponseError(f"NEWWORD {SECRET}"), "NEWWORD"),
+            (
+                redis.AuthenticationError(SECRET),
+                "check the client's user name and password",
+            ),
+            (
+                redis.ConnectionError(SECRET),
+                "the client cannot connect, or its connection broke",
+            ),
+            (
+                redis.TimeoutError(SECRET),
+                "Redis did not answer within the client's timeout",
+            ),
+            (
+                worded("NOPERM"),
+                "NOPERM; allow EVAL, GET, SET and DEL on keys below the prefix",
+            ),
         ],
         ids=lambda value: type(value).__name__,
     )
     def test_an_error_of_redis_tells_what_to_do(self, error, expected):
         with pytest.raises(ReplayStoreError) as caught:
             claim(Failing(error))
-        start = f"The replay store failed to claim with {type(error).__name__}: "
-        assert str(caught.value).startswith(start + expected)
-        assert SECRET not in str(caught.value)
+        name = type(error).__name__
+        assert str(caught.value) == (
+            f"The replay store failed to claim with {name}: {expected}."
+        )
 
     @pytest.mark.parametrize(
         "error",
@@ -201,6 +235,13 @@ class TestExplanations:
             claim(Failing(error))
         name = type(error).__name__
         assert str(caught.value) == f"The replay store failed to claim with {name}."
+
+    def test_an_error_of_an_older_redis_py_has_no_word_of_its_own(self):
+        # Before version 8. A name is enough to find the remedy.
+        old = type("TimeoutError", (Exception,), {"__module__": "redis.exceptions"})
+        explain = RedisReplayStore(Nonsense(0))._explain
+        assert explain(old()) == "Redis did not answer within the client's timeout"
+        assert explain(redis.ResponseError("no word")) == ""
 
     def test_a_key_of_another_application_is_explained(self, redis_server):
         redis_server.client.rpush(f"explained:{KEY}", "a list")
