@@ -6,6 +6,7 @@ import array
 import functools
 import mmap
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -48,6 +49,14 @@ class Lazy:
 class BrokenLazy(Lazy):
     def get_secret_value(self):
         raise LookupError(self._secret)
+
+
+class OfTheClass:
+    """A class that would tell a secret itself; an object of it does, too."""
+
+    @classmethod
+    def get_secret_value(cls):
+        return "abc"
 
 
 class TestSecrets:
@@ -149,6 +158,7 @@ class TestSecrets:
             (Lazy(None), "must be text or bytes, not Lazy"),
             (Lazy(Lazy("abc")), "must be text or bytes, not Lazy"),
             (Lazy, "must be text or bytes, not type"),
+            (OfTheClass, "must be text or bytes, not type"),
             (BrokenLazy("abc"), "must be text or bytes, not BrokenLazy"),
         ],
     )
@@ -325,6 +335,22 @@ class TestSecretFile:
         write(b"x" * 65_536)
 
         assert len(arguments.read_env()[1]) == 65_536
+
+    def test_a_very_large_file_is_not_read_to_its_end(self, monkeypatch, tmp_path):
+        path = tmp_path / "large"
+        with path.open("wb") as file:
+            file.truncate(2**24)  # which takes no room on the disk
+        monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", str(path))
+
+        tracemalloc.start()
+        try:
+            error = error_of(arguments.read_env)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert "is too large for a secret" in str(error)
+        assert peak < 2**20
 
     @pytest.mark.parametrize("secret", ["new", ""])
     def test_both_variables_together_are_refused(self, write, monkeypatch, secret):

@@ -140,6 +140,14 @@ def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
 
 
+@pytest.mark.parametrize(
+    "path", ["/.well-known/port", "/.a/b", "/..a", "/.../a", "/a.", "/a../b"]
+)
+def test_a_dot_in_a_name_is_no_dot_segment(path):
+    assert PathPrefixes([path]).covers(path.encode())
+    assert not PathPrefixes(exclude=[path]).covers(path.encode())
+
+
 def test_the_root_covers_every_path():
     assert PathPrefixes(["/"]).covers(b"/any")
 
