@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import sys
 import unicodedata
 
@@ -194,6 +195,17 @@ def test_exactly_an_excluded_path_is_not_covered(path):
     assert paths.covers(exact + b";")
     assert paths.covers(b"http://x" + exact)
     assert paths.covers(b"")
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(128)])
+def test_an_excluded_path_has_the_characters_of_a_plain_path(character):
+    path = f"/a{character}b"
+    plain = f"{string.ascii_letters}{string.digits}/._~!$&'()+,=:@-"
+    if character in plain:
+        assert not PathPrefixes(exclude=[path]).covers(path.encode())
+    else:
+        with pytest.raises(ConfigurationError, match="in exclude"):
+            PathPrefixes(exclude=[path])
 
 
 @pytest.mark.parametrize("path", [b"/HEALTH", b"/%68ealth", b"/health\n", b"/./health"])

@@ -53,6 +53,15 @@ def test_a_full_store_refuses_and_says_its_size(clock):
     assert store.claim("two", "b", 10) == "committed"
 
 
+def test_claims_and_marks_share_the_room(clock):
+    store = MemoryReplayStore(2, clock=clock)
+    store.claim("one", "a", 10)
+    store.commit("one", "a", 10)
+    assert store.claim("two", "a", 10) == "claimed"
+    with pytest.raises(ReplayStoreError):
+        store.claim("three", "a", 10)
+
+
 def test_what_expires_makes_room_at_once(clock):
     store = MemoryReplayStore(2, clock=clock)
     store.claim("one", "a", 10)

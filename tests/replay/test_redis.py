@@ -429,6 +429,18 @@ class TestClients:
             RedisReplayStore(Nonsense(0))
         assert not caplog.records
 
+    def test_the_options_of_a_cluster_may_be_in_the_client_itself(self, caplog):
+        # As in older versions of redis-py.
+        members = {
+            "__module__": "redis.asyncio.cluster",
+            "connection_kwargs": {"socket_timeout": None},
+            "eval": AsyncNonsense.eval,
+        }
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            AsyncRedisReplayStore(type("RedisCluster", (), members)())
+        (record,) = caplog.records
+        assert record.port_wait is None
+
     def test_a_cluster_that_may_wait_for_ever_is_named_in_a_warning(
         self, redis_cluster, caplog
     ):
