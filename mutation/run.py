@@ -24,7 +24,17 @@ PACKAGE = "src/port_webhook"
 # For each module the smallest set of quick tests that is meant to cover it. Tests
 # with real servers stay out.
 TESTS: dict[str, list[str]] = {
-    "_signature": ["tests/test_signature.py", "tests/test_vectors.py"],
+    "_signature": [
+        "tests/test_signature.py",
+        "tests/test_vectors.py",
+        "tests/test_properties.py::test_each_signature_has_one_last_digit",
+    ],
+    "_verifier": [
+        "tests/test_verifier.py",
+        "tests/test_reception.py",
+        "tests/test_source.py",
+        "tests/test_log.py",
+    ],
     "_json": [
         "tests/test_json.py",
         # It counts calls, and mutmut adds some.
