@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import sys
 from typing import Any
@@ -345,6 +346,14 @@ async def test_the_loop_runs_on_while_redis_is_silent(redis_server):
                 task.result()
 
 
+def redis_waits_for_ever():
+    """Tell whether that is the default, as it was up to version 7."""
+    from redis.connection import AbstractConnection
+
+    options = inspect.signature(AbstractConnection.__init__).parameters
+    return options["socket_timeout"].default is None
+
+
 class TestClients:
     def test_the_other_kind_of_client_is_refused(self):
         import redis.asyncio
@@ -428,6 +437,15 @@ class TestClients:
             AsyncRedisReplayStore(RedisCluster(host="h", socket_timeout=1))
             RedisReplayStore(Nonsense(0))
         assert not caplog.records
+
+    @pytest.mark.parametrize(
+        "members", [{}, {"connection_kwargs": {"socket_timeout": 8}}]
+    )
+    def test_a_client_that_does_not_tell_its_retries_has_none(self, members, caplog):
+        kind = type("Redis", (Nonsense,), {"__module__": "redis.client", **members})
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(kind(0))
+        assert len(caplog.records) == (redis_waits_for_ever() and not members)
 
     def test_the_options_of_a_cluster_may_be_in_the_client_itself(self, caplog):
         # As in older versions of redis-py.
