@@ -220,6 +220,7 @@ class TestStripWhiteSpace:
             # Not JSON, and not checked.
             (b"", b""),
             (b"[NaN, Infinity]", b"[NaN,Infinity]"),
+            (b"[X, Y]", b"[X,Y]"),
             (b'{"a": 1, "a": 2', b'{"a":1,"a":2'),
             (b'[1, "cut off, ', b'[1,"cut off, '),
             (b'[1, "\xff \xfe", 2]', b'[1,"\xff \xfe",2]'),

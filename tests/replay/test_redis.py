@@ -384,6 +384,16 @@ class TestClients:
         assert len(messages) == 2
         assert all("may wait for ever for Redis" in message for message in messages)
 
+    def test_retries_without_end_are_a_wait_without_end(self, caplog):
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        retry = Retry(NoBackoff(), -1)
+        with caplog.at_level(logging.WARNING, "port_webhook"):
+            RedisReplayStore(redis.Redis(socket_timeout=1, retry=retry))
+        (record,) = caplog.records
+        assert "may wait for ever" in record.getMessage()
+
     def test_every_attempt_counts_for_the_longest_wait(self, caplog):
         from redis.backoff import NoBackoff
         from redis.retry import Retry
