@@ -56,7 +56,6 @@ TESTS: dict[str, list[str]] = {
     "replay/_values": ["tests/replay/test_replay.py"],
     "replay/memory": ["tests/replay/test_memory.py"],
     "replay/redis": ["tests/replay/test_redis.py"],
-    "replay/dynamodb": ["tests/replay/test_dynamodb.py"],
 }
 
 # `mutmut show` for many mutants, in one process.

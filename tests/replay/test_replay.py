@@ -95,6 +95,8 @@ def test_what_is_no_duration_is_refused(seconds):
 def test_what_the_verifier_passes_is_stored_as_it_is():
     assert _values.to_name("5f" * 32) == "5f" * 32
     assert _values.to_name("5F" * 16) == "5F" * 16
+    for plain in ("0", "9_-aZ", "Az", "x" * 64):
+        assert _values.to_name(plain) == plain
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\0", "\ud800", "x" * 65, "é", "a\n"])
