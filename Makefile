@@ -13,8 +13,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench soak timing fuzz package
-.PHONY: installed sbom audit notes clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench mutants soak timing fuzz
+.PHONY: package installed sbom audit notes clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
@@ -59,6 +59,9 @@ lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 
 bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
 	$(BIN)/python benchmarks/run.py
+
+mutants: $(VENV)/.stamp-test $(VENV)/.stamp-mutants ## Test the tests of MODULE=_json, or of all modules
+	$(BIN)/python mutation/run.py $(MODULE)
 
 soak: $(VENV)/.stamp-test $(VENV)/.stamp-soak ## Send to real servers while stores and workers fail
 	nice -n 10 $(BIN)/python faults/soak.py

@@ -6,6 +6,7 @@ import array
 import functools
 import mmap
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -48,6 +49,14 @@ class Lazy:
 class BrokenLazy(Lazy):
     def get_secret_value(self):
         raise LookupError(self._secret)
+
+
+class OfTheClass:
+    """A class that would tell a secret itself; an object of it does, too."""
+
+    @classmethod
+    def get_secret_value(cls):
+        return "abc"
 
 
 class TestSecrets:
@@ -149,6 +158,7 @@ class TestSecrets:
             (Lazy(None), "must be text or bytes, not Lazy"),
             (Lazy(Lazy("abc")), "must be text or bytes, not Lazy"),
             (Lazy, "must be text or bytes, not type"),
+            (OfTheClass, "must be text or bytes, not type"),
             (BrokenLazy("abc"), "must be text or bytes, not BrokenLazy"),
         ],
     )
@@ -326,6 +336,22 @@ class TestSecretFile:
 
         assert len(arguments.read_env()[1]) == 65_536
 
+    def test_a_very_large_file_is_not_read_to_its_end(self, monkeypatch, tmp_path):
+        path = tmp_path / "large"
+        with path.open("wb") as file:
+            file.truncate(2**24)  # which takes no room on the disk
+        monkeypatch.setenv("PORT_CLIENT_SECRET_FILE", str(path))
+
+        tracemalloc.start()
+        try:
+            error = error_of(arguments.read_env)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert "is too large for a secret" in str(error)
+        assert peak < 2**20
+
     @pytest.mark.parametrize("secret", ["new", ""])
     def test_both_variables_together_are_refused(self, write, monkeypatch, secret):
         write(b"new")
@@ -355,9 +381,12 @@ class TestSecretFile:
 
         error = error_of(arguments.read_env)
 
+        kind = "IsADirectoryError" if made else "FileNotFoundError"
         assert type(error) is ConfigurationError
-        assert "The file of PORT_CLIENT_SECRET_FILE cannot be read (" in str(error)
-        assert "marker" not in str(error)
+        assert str(error) == (
+            f"The file of PORT_CLIENT_SECRET_FILE cannot be read ({kind}); the "
+            "variable must hold the path of a file, not the secret"
+        )
 
     def test_a_path_that_is_no_path_is_refused(self, monkeypatch):
         # An environment holds no zero byte, but what stands for one may.
@@ -430,8 +459,10 @@ class TestBodies:
         error = error_of(arguments.read_body, body, 100)
 
         assert isinstance(error, UnreadableBodyError)
-        assert type(body).__name__ in str(error)
-        assert "pass the raw bytes" in str(error)
+        assert str(error) == (
+            f"The body is {type(body).__name__}, not bytes; pass the raw bytes as they "
+            "arrived, since a parsed body cannot be turned back into them."
+        )
 
     def test_a_released_view_is_unreadable(self):
         view = memoryview(b"abc")
@@ -443,7 +474,9 @@ class TestBodies:
         error = error_of(arguments.read_body, '{"a":"\ud800"}', 100)
 
         assert isinstance(error, UnreadableBodyError)
-        assert "lone surrogates" in str(error)
+        assert str(error) == (
+            "The body is text with lone surrogates; pass the raw bytes instead."
+        )
 
     def test_a_body_that_raises_is_unreadable(self):
         class Text(str):
@@ -561,19 +594,64 @@ class TestInstants:
         error = error_of(arguments.read_instant, value, "received_at")
 
         assert isinstance(error, ConfigurationError)
-        assert "not milliseconds" in str(error)
+        assert str(error) == (
+            "received_at must be finite and in seconds, not milliseconds"
+        )
 
 
-def refuse(check, *args, **options):
+class TestClocks:
+    def test_a_clock_is_read(self):
+        assert arguments.read_clock(lambda: 1_713_277_889) == 1_713_277_889
+
+    @pytest.mark.parametrize(
+        ("now", "message"),
+        [
+            (
+                lambda: "now",
+                "clock must be seconds since the epoch, or an aware datetime",
+            ),
+            (lambda: 1e12, "clock must be finite and in seconds, not milliseconds"),
+            (lambda: 1 // 0, "clock raised ZeroDivisionError"),
+        ],
+    )
+    def test_a_clock_that_is_wrong_is_named(self, now, message):
+        error = error_of(arguments.read_clock, now)
+
+        assert isinstance(error, ConfigurationError)
+        assert str(error) == message
+
+
+REFUSALS = {
+    "require_size": "must be a whole number of bytes, greater than zero",
+    "require_bool": "must be True or False",
+    "require_text": "must be text without lone surrogates",
+}
+
+
+def refuse(check, *args, message=None, **options):
     with pytest.raises(ConfigurationError) as caught:
         check("the_option", *args, **options)
-    assert str(caught.value).startswith("the_option must be ")
+    assert str(caught.value) == f"the_option {message or REFUSALS[check.__name__]}"
+
+
+class BrokenClass:
+    """As a lazy object that fails to look itself up."""
+
+    @property
+    def __class__(self):
+        raise LookupError
 
 
 class TestOptions:
+    def test_an_object_that_raises_is_an_instance_of_nothing(self):
+        assert arguments.is_instance(BrokenClass(), bool) is False
+        assert arguments.is_instance(True, bool) is True  # any value
+        refuse(arguments.require_bool, BrokenClass())
+        refuse(arguments.require_size, BrokenClass())
+
     @pytest.mark.parametrize("value", [0, 0.0, 1, 0.5, 300, 1e10])
     def test_seconds_may_be_zero(self, value):
-        arguments.require_seconds("the_option", value)
+        assert arguments.require_seconds("the_option", value) == value
 
     @pytest.mark.parametrize("positive", [False, True])
     @pytest.mark.parametrize(
@@ -597,11 +675,19 @@ class TestOptions:
         ],
     )
     def test_seconds_are_a_finite_number_from_zero_up(self, value, positive):
-        refuse(arguments.require_seconds, value, positive=positive)
+        least = "greater than zero" if positive else "zero or more"
+        message = f"must be a number of seconds, {least} and less than 10**11"
+        refuse(arguments.require_seconds, value, positive=positive, message=message)
 
     @pytest.mark.parametrize("value", [0, 0.0, -0.0])
     def test_positive_seconds_are_not_zero(self, value):
-        refuse(arguments.require_seconds, value, positive=True)
+        refuse(
+            arguments.require_seconds,
+            value,
+            positive=True,
+            message="must be a number of seconds, greater than zero and less than "
+            "10**11",
+        )
 
     def test_positive_seconds_may_be_small(self):
         arguments.require_seconds("the_option", 0.001, positive=True)
@@ -617,7 +703,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("value", [1, 10**20])
     def test_a_size_is_a_whole_number(self, value):
-        arguments.require_size("the_option", value)
+        assert arguments.require_size("the_option", value) == value
 
     @pytest.mark.parametrize(
         "value", [0, -1, True, False, 1.0, NAN, INFINITE, None, "1"]
@@ -662,7 +748,7 @@ class TestFunctions:
 
     @pytest.mark.parametrize("value", [None, 5, "print", object()])
     def test_what_cannot_be_called_is_refused(self, value):
-        refuse(arguments.require_function, value)
+        refuse(arguments.require_function, value, message="must be callable")
 
     @pytest.mark.parametrize(
         "value",
@@ -674,4 +760,5 @@ class TestFunctions:
         ],
     )
     def test_what_would_have_to_be_awaited_is_refused(self, value):
-        refuse(arguments.require_function, value)
+        message = "must be a function, not a coroutine function"
+        refuse(arguments.require_function, value, message=message)

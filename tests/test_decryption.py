@@ -454,6 +454,14 @@ def test_the_structure_of_a_dict_says_where_its_secrets_are():
         {"payload": payload},
         {"action": "x", "payload": payload, "trigger": None},
         {"inputs": named, "trigger": None, "action": action},
+        # A key of another message beside it.
+        {
+            "inputs": named,
+            "trigger": {},
+            "run": {},
+            "action": action,
+            "payload": {"properties": {}, "censoredProperties": []},
+        },
     ):
         for invocation in (body, CustomPayload.from_dict(body)):
             result = decrypt_properties(invocation, client_secret=SECRET)
@@ -488,6 +496,9 @@ def test_a_secret_input_that_nobody_filled_in_is_not_missed(body):
         envelope() | {"payload": {}},
         {"inputs": None, "trigger": None, "action": None},
         {"inputs": {}, "trigger": {}},
+        {"inputs": {"a": "x"}, "action": {"encryptedProperties": ["a"]}},
+        {"trigger": {}, "action": {"encryptedProperties": ["a"]}},
+        {"action": {"encryptedProperties": ["a"]}},
         {"inputs": {"a": 1}, "trigger": {}, "action": {"encryptedProperties": []}},
         TriggerData.from_dict({}),
         ActionInvocation.from_dict(envelope() | {"payload": {}}),
@@ -547,6 +558,35 @@ def test_an_input_that_is_named_and_that_the_entity_carries_is_found_there():
     refused(decrypt_properties, body, client_secret=SECRET)
     left = decrypt_properties(body, client_secret=SECRET, plaintext=["password"])
     assert left["password"] == "plain"
+
+
+def test_the_inputs_of_trigger_data_are_looked_for_nowhere_else():
+    body = {
+        "inputs": {},
+        "trigger": {},
+        "action": {"encryptedProperties": ["p"]},
+        "payload": {"entity": {"properties": {"p": encrypt_secret("x", SECRET)}}},
+    }
+    assert decrypt_properties(body, client_secret=SECRET) == {}
+
+
+def test_a_name_may_hold_a_dot():
+    value = encrypt_secret({"n": 1}, SECRET)
+    body = envelope(
+        properties={"a.b": value, "c.d": value, "e.f": "plain"},
+        censoredProperties=["a.b", "c.d", "e.f"],
+    )
+    found = decrypt_properties(
+        body, client_secret=SECRET, as_json=["a.b"], plaintext=["e.f"]
+    )
+    assert found == {"a.b": {"n": 1}, "c.d": '{"n":1}', "e.f": "plain"}
+
+
+def test_an_index_may_be_large():
+    body: list[Any] = [0] * 100
+    body.append(encrypt_secret("s3cr3t", SECRET))
+    found = decrypt_properties(body, paths=[(100,)], client_secret=SECRET)
+    assert found[100] == "s3cr3t"
 
 
 def test_every_element_of_a_list_is_decrypted():
@@ -928,6 +968,85 @@ def test_wrong_arguments_are_configuration_errors():
     for paths in ([["a", True]], [["a", 10**9]], [["a", 10**5000]], [["a", 1.5]]):
         with pytest.raises(ConfigurationError, match="paths must be"):
             call(decrypt_properties, body, paths=paths, client_secret=SECRET)
+
+
+def marked(**options):
+    """Decrypt an invocation that marks one value; it is wrong in *options* alone."""
+    return call(
+        decrypt_properties,
+        envelope(censoredProperties=["a"]),
+        **{"client_secret": SECRET, **options},
+    )
+
+
+@pytest.mark.parametrize(
+    ("misuse", "message"),
+    [
+        (
+            lambda: call(decrypt_secret, "", 5),
+            "client_secret must be text or bytes, not int",
+        ),
+        (
+            lambda: call(decrypt_client_side, "", 5),
+            "private_key must be PEM text or bytes, or an RSA key object, not int",
+        ),
+        (
+            lambda: call(decrypt_client_side, "", PEM, password=5),
+            "password must be text or bytes, not int",
+        ),
+        (
+            lambda: marked(client_secret=[5]),
+            "client_secret must be text or bytes, not int",
+        ),
+        (
+            lambda: marked(client_secret=None),
+            "decryption needs a verifier, a client_secret or a private_key",
+        ),
+        (
+            lambda: marked(verifier=Verifier()),
+            "give verifier or client_secret, not both",
+        ),
+        (
+            lambda: marked(client_secret=None, verifier=5),
+            "verifier must be a Verifier",
+        ),
+        (
+            lambda: call(decrypt_properties, 5, client_secret=SECRET),
+            "invocation must be a delivery, a model of port_webhook, or parsed JSON",
+        ),
+        (
+            lambda: decrypt_properties({}, client_secret=SECRET),
+            (
+                "nothing in this body is marked as encrypted; if values are, name them "
+                "in paths, such as ['payload.entity.properties.password']"
+            ),
+        ),
+        (
+            lambda: marked(paths=5),
+            "paths must be an iterable, such as ['payload.password']",
+        ),
+        (
+            lambda: marked(as_json=5),
+            "as_json must be an iterable, such as ['password']",
+        ),
+        (
+            lambda: marked(plaintext=5),
+            "plaintext must be an iterable, such as ['password']",
+        ),
+        (
+            lambda: marked(paths=["a"], as_json=5),
+            "as_json must be an iterable, such as ['payload.password']",
+        ),
+        (
+            lambda: marked(paths=["a"], plaintext=5),
+            "plaintext must be an iterable, such as ['payload.password']",
+        ),
+    ],
+)
+def test_the_error_says_what_is_wrong(misuse, message):
+    with pytest.raises(ConfigurationError) as caught:
+        misuse()
+    assert str(caught.value) == message
 
 
 anything = st.recursive(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pydantic
 import pytest
 
 from port_webhook import (
@@ -18,6 +19,7 @@ from port_webhook import (
     CustomPayload,
     Delivery,
     PayloadError,
+    TriggerData,
     UnreadableBodyError,
 )
 
@@ -313,6 +315,22 @@ class TestModels:
             deliver(b"{}").parse(int)
 
 
+class TestValidate:
+    """``inputs`` of trigger data is read late, and must be an object."""
+
+    PAYLOAD = b'{"inputs":{},"trigger":{"by":5}}'
+
+    def test_fields_are_checked_when_they_are_read(self, deliver):
+        for options in ({}, {"validate": False}):
+            data = deliver(self.PAYLOAD).parse(TriggerData, **options)
+            with pytest.raises(PayloadError):
+                data.trigger.by  # noqa: B018  # reading it is the check
+
+    def test_they_are_checked_at_once_on_request(self, deliver):
+        with pytest.raises(PayloadError):
+            deliver(self.PAYLOAD).parse(TriggerData, validate=True)
+
+
 class TestRunIdOfAnError:
     PAYLOAD = b'{"context":{"runId":"r_1"}}'
 
@@ -334,10 +352,11 @@ class TestRunIdOfAnError:
         document = json.loads(ENVELOPE)
         document["trigger"] = 5
 
-        with pytest.raises(PayloadError) as caught:
-            deliver(json.dumps(document).encode()).parse(ActionInvocation)
-
-        assert caught.value.run_id == "r_1"
+        delivery = deliver(json.dumps(document).encode())
+        for read in (lambda: delivery.parse(ActionInvocation), delivery.invocation):
+            with pytest.raises(PayloadError) as caught:
+                read()
+            assert caught.value.run_id == "r_1"
 
     def test_what_is_not_json_names_none(self, deliver):
         delivery = deliver(b"nope")
@@ -460,8 +479,12 @@ class TestFromJson:
         "text", ["", "nope", "[]", "5", "null", "[" * 10**6, b"\xff"]
     )
     def test_what_is_no_such_text_is_refused(self, text):
-        with pytest.raises(UnreadableBodyError, match="to_json"):
+        with pytest.raises(UnreadableBodyError) as caught:
             Delivery.from_json(text)
+
+        assert str(caught.value) == (
+            "The text is not a delivery that Delivery.to_json wrote."
+        )
 
     @pytest.mark.parametrize("text", [None, 5, {}, object()])
     def test_what_is_no_text_is_refused(self, text):
@@ -478,6 +501,33 @@ class TestFromJson:
 
         assert type(mine) is Mine
         assert type(copy.copy(mine)) is Mine
+
+
+class TestPydantic:
+    """FastAPI asks pydantic for the schema of every annotation that it reads."""
+
+    def test_what_pydantic_makes_of_a_foreign_class_is_kept(self):
+        model = pydantic.create_model(
+            "Job", __config__={"arbitrary_types_allowed": True}, delivery=Delivery
+        )
+        with pytest.raises(pydantic.ValidationError, match="instance of Delivery"):
+            model(delivery=5)
+
+    def test_the_error_says_what_to_write(self):
+        with pytest.raises(ConfigurationError) as caught:
+            pydantic.TypeAdapter(Delivery)
+
+        assert str(caught.value) == (
+            "FastAPI cannot parse a Delivery; put @webhook(verifier) below @app.post, "
+            "with the delivery as first parameter, or annotate it "
+            "Annotated[Delivery, Depends(PortWebhook(verifier))]"
+        )
+
+
+def test_a_delivery_has_no_scope_unless_its_verifier_has_one(deliver):
+    same = Delivery(b"{}", b"1713277889", 0, "port")
+
+    assert same.replay_key == deliver(b"{}").replay_key
 
 
 def test_a_delivery_is_made_by_a_verifier_alone():

@@ -19,6 +19,7 @@ from port_webhook import (
     PayloadError,
     PortWebhookError,
     SignatureMismatchError,
+    VerificationError,
     Verifier,
     verify,
 )
@@ -477,3 +478,22 @@ class TestCanonical:
         assert found.spans.keys() == names & document.keys()
         rest = {name: each for name, each in document.items() if name not in names}
         assert json.loads(found.without_spans()) == rest
+
+
+def test_each_signature_has_one_last_digit():
+    # The last one of base64 has two bits that say nothing.
+    digits = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}+/"
+    seen = set()
+    for number in range(150):
+        body = b"%d" % number
+        signed = sign(body, SECRET, timestamp=NOW)
+        text = signed["x-port-signature"]
+        for digit in digits:
+            headers = {**signed, "x-port-signature": f"{text[:-2]}{digit}="}
+            if digit == text[-2]:
+                seen.add(digit)
+                assert PLAIN.verify(body, headers).payload == body
+            else:
+                with pytest.raises(VerificationError):
+                    PLAIN.verify(body, headers)
+    assert len(seen) == 16

@@ -60,6 +60,8 @@ def test_any_other_method_is_refused(method):
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
         'text/plain; charset="utf-8"; x=y',
+        "text/plain;\tcharset=utf-8\t; x=y",
+        "text/plain;  charset=utf-8  ; x=y",
         "multipart/form-data; boundary=q",
     ],
 )
@@ -75,6 +77,11 @@ def test_a_charset_that_reads_utf_8_is_accepted(content_type):
         "application/json; charset=latin-1",
         "application/json; charset=",
         "application/json; charset",
+        "application/json charset=utf-8",
+        "application/json; x-charset=utf-8",
+        "application/json; charset=utf-8 x",
+        "application/json; charset='utf-8'",
+        'application/json; charset=""utf-8""',
         'application/json; charset="utf-8',
         "application/json; charset=utf-8; charset=utf-7",
         "application/json; charset*=utf-7''x",
@@ -185,6 +192,71 @@ def test_what_is_left_of_a_body_verifies_or_is_unreadable(body):
         "unreadable_body",
         "signature_mismatch",
     ]
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (
+            lambda: check_media(None, "gzip"),
+            "The body has a Content-Encoding; Port signs and sends it without.",
+        ),
+        (
+            lambda: check_media("a/b; charset=utf-7", None),
+            "The Content-Type names a charset other than UTF-8.",
+        ),
+        (
+            lambda: check_charset("a/b; charset=us-ascii", b"\xff"),
+            "The body is not in the us-ascii that it names.",
+        ),
+        (
+            lambda: declared_length("x", 1),
+            "The Content-Length header is not a number.",
+        ),
+        (
+            lambda: check_body(b"123", 2, 3),
+            "The body is longer than declared: 3 bytes instead of 2.",
+        ),
+        (
+            lambda: check_body(b"1", 2, 3),
+            "The body was truncated: 1 of 2 bytes arrived.",
+        ),
+        (
+            lambda: check_body(b"", 2, 3),
+            (
+                "The body is empty, but 2 bytes were declared: the sender did not send "
+                "them, or something read the body before it could be verified."
+            ),
+        ),
+        (
+            lambda: list(perhaps_consumed(b"").candidates),
+            (
+                "No signature matches what is left of the body, which has no declared "
+                "length: something seems to have read the body before it was verified."
+            ),
+        ),
+    ],
+)
+def test_the_error_says_what_is_wrong(check, message):
+    with pytest.raises((UnreadableBodyError, UnsupportedMediaError)) as caught:
+        check()
+    assert str(caught.value) == message
+
+
+async def test_the_error_names_the_limit():
+    for body, limit in ((b"12345", 4), (b"123", 2)):
+        with pytest.raises(BodyTooLargeError) as caught:
+            check_body(body, None, limit)
+        assert caught.value.limit == limit
+        with pytest.raises(BodyTooLargeError) as caught:
+            await collect(stream(body), None, limit)
+        assert caught.value.limit == limit
+
+
+def test_what_is_left_of_a_body_has_the_form_that_port_sends():
+    forms = perhaps_consumed(b"rest")
+    assert forms.via == "port"
+    assert next(iter(forms.candidates)) == b"rest"
 
 
 # --- A body that comes in chunks ----------------------------------------------------

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import threading
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from port_webhook import ConfigurationError, CustomPayload, Delivery, Verifier, sign
+from port_webhook import (
+    ActionInvocation,
+    ConfigurationError,
+    CustomPayload,
+    Delivery,
+    PayloadError,
+    Verifier,
+    sign,
+)
 from port_webhook.integration import Endpoint, check_view, decorate, hide_delivery
 
 from .doubles import NOW, SECRET, AsyncStore, Store, make
@@ -99,6 +107,14 @@ def test_a_view_gets_the_model():
     assert isinstance(argument, CustomPayload)
 
 
+def test_a_payload_that_is_not_the_model_leaves_no_frame_that_parsed_it():
+    endpoint = Endpoint[Any](model=ActionInvocation, synchronous=True)
+    delivery = make().verify(BODY, HEADERS)
+    with pytest.raises(PayloadError) as caught:
+        endpoint.argument(delivery)
+    assert "parse" not in [each.name for each in caught.traceback]
+
+
 @pytest.mark.parametrize("model", [int, "ActionInvocation", Delivery, object()])
 def test_an_endpoint_refuses_what_is_no_model_when_it_is_set_up(model):
     with pytest.raises(ConfigurationError, match="is not a model"):
@@ -177,13 +193,22 @@ def test_what_cannot_be_called_is_no_view():
         decorate(make(), wrapping)(view)
 
 
+def wrapping_async(view, verifier):
+    """Stand for an adapter of an asynchronous framework."""
+
+    async def wrapper(*args, **kwargs):
+        return (verifier, await view(*args, **kwargs))
+
+    return wrapper
+
+
 async def test_bare_webhook_on_an_asynchronous_view_is_never_a_decorator():
     async def view(*args):
         return args
 
-    verifier, answer = decorate(view, wrapping)(len)
-    assert verifier is None
-    assert await answer == (len,)
+    wrapper = decorate(view, wrapping_async)
+    assert iscoroutinefunction(wrapper)
+    assert await wrapper(choose_later) == (None, (choose_later,))
 
 
 # --- The choice of a verifier -------------------------------------------------------
@@ -229,6 +254,15 @@ async def test_a_synchronous_choice_runs_in_a_thread():
     assert threads != [threading.main_thread()]
 
 
+@pytest.mark.parametrize("choice", [choose_later, ChooseLater()])
+async def test_an_asynchronous_choice_needs_no_thread(choice):
+    async def to_thread(*_args):
+        pytest.fail("a thread was used")
+
+    endpoint = Endpoint[Any](choose=choice, synchronous=False, to_thread=to_thread)
+    assert isinstance(await endpoint.averifier_for(1), Verifier)
+
+
 async def test_a_function_may_return_what_is_to_be_awaited():
     endpoint = Endpoint[Any](
         choose=lambda request: choose_later(str(request)), synchronous=False
@@ -256,6 +290,129 @@ async def test_an_asynchronous_framework_has_a_default_too():
     assert await endpoint.averifier_for(1) is verifier
     assert endpoint.verifier_for(1) is verifier
     assert await Endpoint[Any](verifier, synchronous=False).averifier_for(1) is verifier
+
+
+# --- The messages -------------------------------------------------------------------
+
+
+def no_view():
+    """Stand for a view without a parameter."""
+
+
+def with_default(delivery=None):
+    """Stand for a view that would run without a delivery."""
+
+
+class NoView:
+    def method(self): ...
+
+
+@pytest.mark.parametrize(
+    ("misuse", "message"),
+    [
+        (
+            lambda: Endpoint[Any](make(), choose=make, synchronous=True),
+            "Give a verifier or choose=, not both",
+        ),
+        (
+            lambda: Endpoint[Any](choose=Verifier, synchronous=True),
+            "choose must be a function that returns the Verifier of a request",
+        ),
+        (
+            lambda: Endpoint[Any](choose=choose_later, synchronous=True),
+            (
+                "choose is asynchronous, and nothing here can await it; pass a "
+                "synchronous function"
+            ),
+        ),
+        (
+            lambda: Endpoint[Any](choose=lambda _: 5, synchronous=True).verifier_for(
+                "any"
+            ),
+            (
+                "choose did not return a Verifier, but int; to refuse a request, raise "
+                "what the framework answers with 404"
+            ),
+        ),
+        (
+            lambda: Endpoint[Any](make(AsyncStore()), synchronous=True),
+            "A synchronous framework needs a synchronous replay store",
+        ),
+        (
+            lambda: Endpoint[Any](choose_later, synchronous=True),
+            "A function that chooses a verifier is passed as choose=, by keyword",
+        ),
+        (
+            lambda: Endpoint[Any](5, synchronous=True),
+            (
+                "verifier must be a Verifier, not int; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
+        ),
+        (
+            lambda: decorate("a secret", wrapping),
+            (
+                "verifier must be a Verifier, not str; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
+        ),
+        (
+            lambda: decorate(Verifier, wrapping),
+            (
+                "webhook takes verifiers, not classes; write Verifier(secret) or "
+                "Verifier.from_env()"
+            ),
+        ),
+        (
+            lambda: decorate(Methods, wrapping),
+            (
+                "webhook decorates functions, not classes; of a class-based view, "
+                "decorate the method, or see the page of the framework"
+            ),
+        ),
+        (
+            lambda: decorate(Methods, wrapping, class_hint="do this"),
+            "webhook decorates functions, not classes; of a class-based view, do this",
+        ),
+        (
+            lambda: decorate(None, wrapping, class_hint="do this")(Methods),
+            "webhook decorates functions, not classes; of a class-based view, do this",
+        ),
+        (
+            lambda: decorate(None, wrapping)(5),  # type: ignore[arg-type]
+            "webhook decorates functions, not int",
+        ),
+        (
+            lambda: check_view(no_view),
+            (
+                "no_view has no parameter for the delivery; write def "
+                "no_view(delivery). A function that chooses a verifier is passed as "
+                "choose="
+            ),
+        ),
+        (
+            lambda: check_view(NoView.method, before=2),
+            (
+                "method has no parameter for the delivery; write def method(self, "
+                "request, request, delivery). A function that chooses a verifier is "
+                "passed as choose="
+            ),
+        ),
+        (
+            lambda: check_view(with_default),
+            (
+                "The parameter delivery of with_default takes the delivery and must "
+                "not have a default: with the decorators in the wrong order, the view "
+                "would run unverified. A function that chooses a verifier is passed as "
+                "choose="
+            ),
+        ),
+    ],
+)
+def test_the_error_says_what_to_write(misuse, message):
+    with pytest.raises(ConfigurationError) as caught:
+        misuse()
+    assert str(caught.value) == message
 
 
 # --- The view -----------------------------------------------------------------------
@@ -293,6 +450,8 @@ class Untold:
 def test_the_delivery_is_the_first_parameter_that_is_left(view, before, name):
     found = check_view(view, before=before)
     assert (None if found is None else found.name) == name
+    if not before:
+        assert check_view(view) == found
 
 
 @pytest.mark.parametrize(
@@ -339,6 +498,26 @@ def test_the_delivery_is_hidden_and_the_annotations_are_evaluated():
         "n": int,
         "return": bytes,
     }
+
+
+def test_annotations_are_evaluated_where_the_view_was_defined():
+    def view(delivery: Delivery, order: CustomPayload) -> Methods:
+        return Methods()
+
+    def wrapper(*_args: Any) -> None: ...
+
+    hide_delivery(wrapper, view, "delivery")
+    assert wrapper.__annotations__ == {"order": CustomPayload, "return": Methods}
+
+
+def test_the_annotations_of_an_object_are_not_evaluated_by_our_own_names():
+    class View:
+        def __call__(self, delivery: Delivery, verifier: Verifier) -> None: ...
+
+    def wrapper(*_args: Any) -> None: ...
+
+    hide_delivery(wrapper, View(), "delivery")
+    assert wrapper.__annotations__ == {"verifier": "Verifier", "return": None}
 
 
 def test_a_view_without_annotations_leaves_none():

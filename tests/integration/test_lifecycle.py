@@ -306,6 +306,12 @@ async def test_a_body_may_arrive_at_most_30_seconds_after_its_headers(
     assert passes or isinstance(answer, TimestampError)
 
 
+async def test_a_time_of_arrival_takes_the_place_of_the_clock():
+    headers = sign(BODY, SECRET, timestamp=NOW - 9_999)
+    assert isinstance(await call(handle, make(), headers), TimestampError)
+    assert await call(handle, make(), headers, received_at=NOW - 9_900) == 200
+
+
 @both
 @pytest.mark.parametrize("headers", [{}, HEADERS], ids=["unsigned", "signed"])
 async def test_a_method_that_port_does_not_use_comes_first(function, headers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import sys
 import unicodedata
 
@@ -51,6 +52,7 @@ def test_every_request_is_covered_without_arguments():
         "/port#a",
         "/port;a/b",
         "/port?a",
+        "/port\\a",
         "/a#/port",
         "/a;/port",
         "/port%23",
@@ -97,6 +99,11 @@ def test_the_segments_of_a_prefix_may_stand_apart_but_in_their_order():
         b"/any\xc3%BF",
         "/any\ufffd".encode(),
         "/any\u2028".encode(),
+        "/any\u2029".encode(),
+        "/any\x80".encode(),
+        "/any\x85".encode(),  # an end of a line
+        "/any\x9f".encode(),
+        b"/any\x1f",
     ],
 )
 def test_a_path_that_routers_read_in_different_ways_is_covered_whatever_it_is(path):
@@ -126,8 +133,21 @@ def test_a_percent_sign_that_begins_no_escape_stays():
     assert PathPrefixes(["/100%"]).covers(b"/100%25")
 
 
+def test_four_escapes_within_each_other_are_read_and_five_are_covered():
+    assert not PathPrefixes(["/port"]).covers(b"/%25252561")
+    assert PathPrefixes(["/port"]).covers(b"/%2525252561")
+
+
 def test_a_prefix_may_be_escaped():
     assert PathPrefixes(["/%70ort"]).covers(b"/port")
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/port", "/.a/b", "/..a", "/.../a", "/a.", "/a../b"]
+)
+def test_a_dot_in_a_name_is_no_dot_segment(path):
+    assert PathPrefixes([path]).covers(path.encode())
+    assert not PathPrefixes(exclude=[path]).covers(path.encode())
 
 
 def test_the_root_covers_every_path():
@@ -178,6 +198,17 @@ def test_exactly_an_excluded_path_is_not_covered(path):
     assert paths.covers(b"")
 
 
+@pytest.mark.parametrize("character", [chr(code) for code in range(128)])
+def test_an_excluded_path_has_the_characters_of_a_plain_path(character):
+    path = f"/a{character}b"
+    plain = f"{string.ascii_letters}{string.digits}/._~!$&'()+,=:@-"
+    if character in plain:
+        assert not PathPrefixes(exclude=[path]).covers(path.encode())
+    else:
+        with pytest.raises(ConfigurationError, match="in exclude"):
+            PathPrefixes(exclude=[path])
+
+
 @pytest.mark.parametrize("path", [b"/HEALTH", b"/%68ealth", b"/health\n", b"/./health"])
 def test_another_spelling_of_an_excluded_path_is_covered(path):
     assert PathPrefixes(exclude=["/health"]).covers(path)
@@ -209,6 +240,20 @@ def test_what_a_root_path_leaves_of_an_excluded_path_must_be_excluded():
     """Litestar takes a root path off wherever it stands."""
     paths = PathPrefixes(exclude=["/x/api/port", "/api/x/api/port"])
     assert paths.covers(b"/x/api/port", mount=b"/api")
+
+
+@pytest.mark.parametrize(
+    ("path", "mount", "rest"),
+    [
+        (b"/api/a/api/b", b"/api", "/a/api/b"),  # behind the first one
+        (b"/api", b"/api", "/"),
+        (b"/apiX/a", b"/apiX/", "/a"),
+    ],
+)
+def test_a_mount_is_taken_off_once(path, mount, rest):
+    paths = PathPrefixes(exclude=[path.decode(), rest])
+    assert not paths.covers(path, mount=mount)
+    assert PathPrefixes(exclude=[path.decode()]).covers(path, mount=mount)
 
 
 # Arguments
@@ -243,6 +288,10 @@ def test_paths_and_exclude_exclude_each_other():
         (["/port/*"], "without"),
         (["/{org}/port"], "without"),
         (["/<org>/port"], "without"),
+        (["/org{"], "without"),
+        (["/org}"], "without"),
+        (["/<org"], "without"),
+        (["/org>"], "without"),
         (["/po\nrt"], "without"),
         (["/po\ud800rt"], "without"),
     ],
@@ -254,9 +303,67 @@ def test_what_is_no_path_is_refused(name, value, message):
     assert name in str(caught.value)
 
 
-def test_no_prefixes_at_all_are_refused():
-    with pytest.raises(ConfigurationError, match="nothing would be verified"):
-        PathPrefixes([])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"prefixes": ["/a"], "exclude": ["/b"]},
+            "Give paths or exclude, not both",
+        ),
+        (
+            {"prefixes": []},
+            (
+                "paths is empty, so nothing would be verified; leave it out to verify "
+                "every request"
+            ),
+        ),
+        (
+            {"prefixes": "/a"},
+            'paths must be a collection of paths, such as ["/port"]',
+        ),
+        (
+            {"exclude": "/a"},
+            'exclude must be a collection of paths, such as ["/port"]',
+        ),
+        (
+            {"prefixes": ["a"]},
+            "Each path in paths must be text that begins with a slash",
+        ),
+        (
+            {"exclude": ["/a/../b"]},
+            "A path in exclude has dot segments: '/a/../b'",
+        ),
+        (
+            {"prefixes": ["/a%2f..%2fb"]},
+            "A path in paths has dot segments: '/a%2f..%2fb'",
+        ),
+        (
+            {"prefixes": ["/a?b"]},
+            (
+                "A path in paths is a prefix, without a query, parameters, "
+                "placeholders and control characters: '/a?b'"
+            ),
+        ),
+        (
+            {"exclude": ["/a b"]},
+            (
+                "A path in exclude must be one exact path in plain ASCII, without "
+                "escapes, placeholders, a query and empty segments: '/a b'"
+            ),
+        ),
+    ],
+)
+def test_the_error_says_what_to_write(options, message):
+    with pytest.raises(ConfigurationError) as caught:
+        PathPrefixes(**options)
+    assert str(caught.value) == message
+
+
+def test_a_middleware_can_ask_whether_every_request_is_covered():
+    assert PathPrefixes().covers_all
+    assert PathPrefixes(exclude=[]).covers_all
+    assert not PathPrefixes(["/port"]).covers_all
+    assert not PathPrefixes(exclude=["/health"]).covers_all
 
 
 @pytest.mark.parametrize("prefix", ["/a%2f..%2fb", "/%2e%2e/b"])
@@ -272,7 +379,7 @@ def test_a_prefix_that_covers_every_strange_path_alone_is_refused(prefix):
 
 
 @pytest.mark.parametrize(
-    "path", ["/é", "/%68ealth", "//health", "/a//b", "/a b", "/a|b"]
+    "path", ["/é", "/%68ealth", "//health", "/a//b", "/a//", "/a b", "/a|b"]
 )
 def test_an_excluded_path_is_plain(path):
     with pytest.raises(ConfigurationError, match="plain ASCII"):

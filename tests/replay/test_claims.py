@@ -15,6 +15,7 @@ from port_webhook.exceptions import (
     DuplicateDeliveryError,
     ReplayStoreError,
 )
+from port_webhook.replay import _claims
 from port_webhook.replay._claims import Claims, acheck_store, check_store
 from tests.store_doubles import AsyncStore, Store
 
@@ -100,15 +101,21 @@ class TestAnswers:
     @pytest.mark.parametrize("answer", [None, True, "", b"claimed", 0, [], OSError])
     async def test_an_unknown_answer_to_a_claim_is_an_error(self, way, answer):
         claim = way.claims(claim=lambda: answer).new(KEY, 360)
-        with pytest.raises(ReplayStoreError, match="unknown answer to claim"):
+        with pytest.raises(ReplayStoreError) as caught:
             await way.take(claim)
+        assert str(caught.value) == (
+            "The replay store gave an unknown answer to claim."
+        )
 
     @pytest.mark.parametrize("answer", [None, 1, 0, "yes"])
     async def test_an_unknown_answer_to_a_commit_is_an_error(self, way, answer):
         claim = way.claims(commit=answer).new(KEY, 360)
         await way.take(claim)
-        with pytest.raises(ReplayStoreError, match="unknown answer to commit"):
+        with pytest.raises(ReplayStoreError) as caught:
             await way.finish(claim)
+        assert str(caught.value) == (
+            "The replay store gave an unknown answer to commit."
+        )
 
     @pytest.mark.parametrize("answer", [None, "yes", OSError(SECRET)], ids=repr)
     async def test_a_release_that_fails_is_logged_only(self, way, records, answer):
@@ -120,7 +127,12 @@ class TestAnswers:
             logging.ERROR,
             "replay_store_failed",
         )
-        assert "password" not in record.getMessage()
+        problem = (
+            "failed to release with OSError"
+            if isinstance(answer, OSError)
+            else "gave an unknown answer to release"
+        )
+        assert record.getMessage() == f"The replay store {problem}."
 
     async def test_a_lost_lease_is_logged_only(self, way, records):
         claim = way.claims(commit=False).new(KEY, 360)
@@ -132,6 +144,10 @@ class TestAnswers:
             "replay_lease_lost",
         )
         assert record.port_lease == 60
+        assert record.getMessage() == (
+            "The replay claim was lost before its commit: the handler took longer than "
+            "replay_lease, and the request may run again."
+        )
 
 
 class TestExceptions:
@@ -162,16 +178,32 @@ class TestExceptions:
         full = ReplayStoreError("is full")
         full.__cause__ = KeyError(SECRET)
         claim = way.claims(claim=full).new(KEY, 360)
-        with pytest.raises(ReplayStoreError, match="store is full") as caught:
+        with pytest.raises(ReplayStoreError) as caught:
             await way.take(claim)
+        assert str(caught.value) == "The replay store is full."
         assert caught.value is not full
         assert caught.value.__cause__ is caught.value.__context__ is None
+
+    @pytest.mark.parametrize(
+        ("raised", "message"),
+        [
+            (ReplayStoreError("has no index X"), "has no index X."),
+            (ConfigurationError("No index X."), "failed to claim: No index X."),
+        ],
+    )
+    async def test_a_message_loses_its_full_stop_alone(self, way, raised, message):
+        with pytest.raises(ReplayStoreError) as caught:
+            await way.take(way.claims(claim=raised).new(KEY, 360))
+        assert str(caught.value) == f"The replay store {message}"
 
     async def test_an_error_of_ours_keeps_its_message(self, way):
         raised = ConfigurationError("The app is not installed.")
         claim = way.claims(claim=raised).new(KEY, 360)
-        with pytest.raises(ReplayStoreError, match=r"to claim: The app is not inst"):
+        with pytest.raises(ReplayStoreError) as caught:
             await way.take(claim)
+        assert str(caught.value) == (
+            "The replay store failed to claim: The app is not installed."
+        )
 
     async def test_failing_open_logs_a_warning_and_goes_on(self, way, records):
         claims = way.claims(claim=OSError(SECRET), fail_open=True)
@@ -185,19 +217,28 @@ class TestExceptions:
         assert [record.port_step for record in records] == ["claim", "commit"]
         assert {record.port_event for record in records} == {"replay_failed_open"}
         assert {record.levelno for record in records} == {logging.WARNING}
-        assert "password" not in records[0].getMessage()
+        assert [record.getMessage() for record in records] == [
+            f"The replay store {problem}. replay_fail_open is set: the delivery is "
+            "handled anyway."
+            for problem in (
+                "failed to claim with OSError",
+                "gave an unknown answer to commit",
+            )
+        ]
 
     async def test_an_explanation_is_added(self, way):
         kind: Any = way.kind
 
         class Explaining(kind):
             def _explain(self, error):
-                return f"do this about {type(error).__name__}"
+                return f"{self.steps[0]} again after {type(error).__name__}"
 
         claims = Claims(Explaining(claim=OSError()), lease=60, fail_open=False)
         with pytest.raises(ReplayStoreError) as caught:
             await way.take(claims.new(KEY, 360))
-        assert "to claim with OSError: do this about OSError." in str(caught.value)
+        assert str(caught.value) == (
+            "The replay store failed to claim with OSError: claim again after OSError."
+        )
 
     async def test_an_explanation_that_fails_is_left_out(self, way):
         kind: Any = way.kind
@@ -221,8 +262,12 @@ class TestExceptions:
     )
     async def test_a_client_of_another_event_loop_is_explained(self, raised):
         claims = Way("asynchronous").claims(claim=raised)
-        with pytest.raises(ReplayStoreError, match="another event loop; make one st"):
+        with pytest.raises(ReplayStoreError) as caught:
             await claims.new(KEY, 360).atake()
+        assert str(caught.value) == (
+            f"The replay store failed to claim with {type(raised).__name__}: its "
+            "client belongs to another event loop; make one store for each loop."
+        )
         # A synchronous store has no loop, whatever it says.
         claims = Way("synchronous").claims(claim=raised)
         with pytest.raises(ReplayStoreError, match=rf"{type(raised).__name__}\.$"):
@@ -238,8 +283,11 @@ class TestAsynchronousStoreInSynchronousCode:
     def test_it_is_an_error_of_the_set_up(self):
         claims = Way("asynchronous").claims()
         assert claims.is_async
-        with pytest.raises(ConfigurationError, match="use averify or areceive"):
+        with pytest.raises(ConfigurationError) as caught:
             claims.new(KEY, 360).take()
+        assert str(caught.value) == (
+            "The replay store is asynchronous; use averify or areceive"
+        )
         with pytest.raises(ConfigurationError, match="use averify or areceive"):
             check_store(claims)
 
@@ -265,8 +313,12 @@ class TestAsynchronousStoreInSynchronousCode:
 class TestSetUp:
     @pytest.mark.parametrize("store", [object(), 5, None, Store, {"claim": print}])
     def test_what_is_no_store_is_refused(self, store):
-        with pytest.raises(ConfigurationError, match="claim, commit and release"):
+        with pytest.raises(ConfigurationError) as caught:
             Claims(store, lease=60, fail_open=False)
+        assert str(caught.value) == (
+            "replay_store must be an object with claim, commit and release, and not "
+            "its class"
+        )
 
     async def test_a_synchronous_store_runs_in_a_thread(self):
         claims = Way("in a thread").claims(claim=lambda: f"{threading.get_ident()}")
@@ -278,6 +330,20 @@ class TestSetUp:
             await claims.new(KEY, 360).atake()
         assert threads != [threading.get_ident()]
 
+    async def test_the_class_of_a_store_may_bring_its_own_threads(self):
+        steps = []
+
+        class Own(Store):
+            @staticmethod
+            async def to_thread(function, step, *args):
+                steps.append(step)
+                return function(step, *args)
+
+        claim = Claims(Own(), lease=60, fail_open=False).new(KEY, 360)
+        await claim.atake()
+        await claim.afinish(commit=True)
+        assert steps == ["claim", "commit"]
+
 
 class TestSelfCheck:
     async def test_a_random_key_is_claimed_and_released(self, way):
@@ -285,7 +351,7 @@ class TestSelfCheck:
         assert await way.check(claims) is None
         await way.check(claims)
         first, released, second, _ = claims.store.calls
-        assert first[0] == "claim"
+        assert (first[0], first[3]) == ("claim", 60)
         assert first[1].startswith("self-check:")
         assert len(first[1]) == len("self-check:") + 32
         assert released == ("release", *first[1:3])
@@ -408,10 +474,26 @@ class TestCancellation:
         await claim.atake()
         await self.cancelled(store, claim.afinish(commit=commit))
         assert store.steps == ["claim", step]
-        assert [record.port_event for record in records] == (
-            ["replay_store_failed"] if fails else []
-        )
+        told = [(record.port_event, record.getMessage()) for record in records]
+        message = f"The replay store failed to {step} with OSError."
+        assert told == ([("replay_store_failed", message)] if fails else [])
         assert not event_loop_problems
+
+    async def test_a_step_that_outlives_its_request_is_held_until_it_ends(self):
+        # The event loop itself holds its tasks weakly.
+        store = Gated("commit")
+        claim = Claims(store, lease=60, fail_open=False).new(KEY, 360)
+        await claim.atake()
+        assert not _claims._background
+        request = asyncio.create_task(claim.afinish(commit=True))
+        await store.reached.wait()
+        request.cancel()
+        await asyncio.wait([request])
+        (task,) = _claims._background
+        assert not task.done()
+        store.go_on.set()
+        await rest_of_the_loop()
+        assert not _claims._background
 
     @pytest.mark.parametrize("fails", [True, False])
     async def test_a_self_check_gives_its_key_back(

@@ -28,20 +28,38 @@ def clock():
 
 @pytest.mark.parametrize("max_keys", [0, -1, 1.5, True, "9", None])
 def test_a_size_that_is_no_count_is_refused(max_keys):
-    with pytest.raises(ConfigurationError, match="max_keys"):
+    with pytest.raises(ConfigurationError) as caught:
         MemoryReplayStore(max_keys)
+    assert str(caught.value) == "max_keys must be a whole number, greater than zero"
+
+
+def test_a_store_holds_100_000_keys_unless_it_is_told_otherwise():
+    assert MemoryReplayStore().max_keys == 100_000
+    assert MemoryReplayStore(1).max_keys == 1
 
 
 def test_a_full_store_refuses_and_says_its_size(clock):
     store = MemoryReplayStore(2, clock=clock)
     assert store.claim("one", "a", 10) == "claimed"
     assert store.claim("two", "a", 20) == "claimed"
-    with pytest.raises(ReplayStoreError, match="full: it holds 2 keys"):
+    with pytest.raises(ReplayStoreError) as caught:
         store.claim("three", "a", 30)
+    assert str(caught.value) == (
+        "The replay store is full: it holds 2 keys, and none of them has expired."
+    )
     # Asking for what it holds is no new key.
     assert store.claim("one", "b", 10) == "in_progress"
     assert store.commit("two", "a", 20) is True
     assert store.claim("two", "b", 10) == "committed"
+
+
+def test_claims_and_marks_share_the_room(clock):
+    store = MemoryReplayStore(2, clock=clock)
+    store.claim("one", "a", 10)
+    store.commit("one", "a", 10)
+    assert store.claim("two", "a", 10) == "claimed"
+    with pytest.raises(ReplayStoreError):
+        store.claim("three", "a", 10)
 
 
 def test_what_expires_makes_room_at_once(clock):
@@ -97,7 +115,12 @@ class TestWarning:
             MemoryReplayStore()
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
-        assert "protects one process only" in record.getMessage()
+        assert record.port_event == "replay_memory_store"
+        assert record.getMessage() == (
+            "MemoryReplayStore protects one process only: other workers and machines "
+            "do not see its claims, and a restart forgets them. Use a shared store, or "
+            "pass single_process=True."
+        )
 
     def test_who_says_so_himself_is_not_told(self, caplog):
         with caplog.at_level(logging.WARNING, "port_webhook"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING, get_args
@@ -70,6 +72,12 @@ def test_milliseconds_are_rounded_up(seconds, milliseconds):
     assert _values.to_milliseconds(seconds) == milliseconds
 
 
+@pytest.mark.parametrize("seconds", [0, 5, 0.5])
+def test_seconds_are_a_float(seconds):
+    found = _values.to_seconds(seconds)
+    assert (found, type(found)) == (seconds, float)
+
+
 @pytest.mark.parametrize("seconds", [float("inf"), 10**400, 1e300])
 def test_for_ever_is_a_hundred_years(seconds):
     assert _values.to_seconds(seconds) == 3_153_600_000
@@ -77,13 +85,18 @@ def test_for_ever_is_a_hundred_years(seconds):
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("-inf"), False, "1", None])
 def test_what_is_no_duration_is_refused(seconds):
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as caught:
         _values.to_seconds(seconds)
+    assert str(caught.value) == (
+        "The lease and the time to live must be seconds, zero or more"
+    )
 
 
 def test_what_the_verifier_passes_is_stored_as_it_is():
     assert _values.to_name("5f" * 32) == "5f" * 32
     assert _values.to_name("5F" * 16) == "5F" * 16
+    for plain in ("0", "9_-aZ", "Az", "x" * 64):
+        assert _values.to_name(plain) == plain
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\0", "\ud800", "x" * 65, "é", "a\n"])
@@ -93,3 +106,53 @@ def test_other_text_is_stored_as_its_hash(text):
     assert len(name) == _values.MAX_NAME
     # Nobody can pass the name itself to reach the same row.
     assert _values.to_name(name) != name
+
+
+def test_the_hash_is_of_the_bytes_of_the_text():
+    assert _values.to_bytes("\ud800é") == b"\xed\xa0\x80\xc3\xa9"
+    digest = hashlib.sha256(b"a b").hexdigest()
+    assert _values.to_name("a b") == f"sha256:{digest}"
+
+
+class Client:
+    """A client with one method, and something else that cannot be called."""
+
+    number = 5
+
+    def eval(self): ...
+
+
+@pytest.mark.parametrize(
+    ("client", "name"), [(Client, "type"), (Client(), "Client"), (None, "NoneType")]
+)
+def test_what_lacks_a_method_is_refused(client, name):
+    with pytest.raises(ConfigurationError) as caught:
+        _values.require_methods(client, ("eval", "number"), "a client of that kind")
+    assert str(caught.value) == f"client must be a client of that kind, not {name}"
+
+
+def test_a_client_that_has_the_methods_is_taken():
+    _values.require_methods(Client(), ("eval",), "a client of that kind")
+    with pytest.raises(ConfigurationError):
+        _values.require_methods(Client, ("eval",), "a client of that kind")
+
+
+@pytest.mark.parametrize("seconds", [0, 9.9, 10, "a mock"])
+def test_a_short_wait_is_no_matter(records, seconds):
+    _values.warn_of_wait("Redis", seconds, "retry")
+    assert not records
+
+
+@pytest.mark.parametrize(
+    ("seconds", "how_long"), [(None, "for ever"), (10.5, "10.5 s"), (60, "60 s")]
+)
+def test_a_long_wait_is_a_warning(records, seconds, how_long):
+    _values.warn_of_wait("Redis", seconds, "retry")
+    (record,) = records
+    assert record.levelno == logging.WARNING
+    assert record.port_event == "replay_store_timeout"
+    assert record.port_wait == seconds
+    assert record.getMessage() == (
+        f"The replay store's client may wait {how_long} for Redis, and a delivery is "
+        "not answered meanwhile. Set retry."
+    )
