@@ -3,6 +3,8 @@
 # the interpreter.
 
 PYTHON ?= python3
+# Of a comparison of the benchmarks: `make bench ROUNDS=10` takes less time.
+ROUNDS ?= 60
 VENV := .venv
 DEMO_VENV := .venv-demo
 BIN := $(VENV)/bin
@@ -12,12 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench bench-servers bench-page clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 	$(DEMO_VENV)/bin/python examples/demo.py
@@ -50,8 +52,14 @@ matrix: $(VENV)/.stamp-matrix ## Run the tests on each Python that is found
 lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 	$(BIN)/python -m nox -s lowest
 
-bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure beside peers: costs, refusals, stores
+	$(BIN)/python benchmarks/run.py --rounds $(ROUNDS)
+
+bench-servers: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure real servers, with and without stores
+	$(BIN)/python benchmarks/run.py --servers --rounds $(ROUNDS)
+
+bench-page: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure all, and write docs/benchmarks.md anew
+	$(BIN)/python benchmarks/run.py --all --rounds $(ROUNDS) --markdown docs/benchmarks.md
 
 clean: ## Remove every environment, cache and build
 	rm -rf $(VENV) $(DEMO_VENV) .nox .coverage .coverage.* .hypothesis .mypy_cache \
