@@ -78,9 +78,9 @@ def ratio(numerator: list[float], denominator: list[float]) -> str:
 def duration(seconds: list[float]) -> str:
     """Print the median of *seconds* with a unit that suits it."""
     middle = statistics.median(seconds)
-    if middle < 1e-3:
-        return f"{middle * 1e6:.3g} µs"
-    return f"{middle * 1e3:.3g} ms"
+    unit, factor = ("µs", 1e6) if middle < 1e-3 else ("ms", 1e3)
+    figure = middle * factor
+    return f"{figure:.3g} {unit}" if figure < 1000 else f"{figure:.0f} {unit}"
 
 
 def peak(call: Callable[[], object]) -> int:
