@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ pytestmark = [
     pytest.mark.skipif(
         sys.implementation.name != "cpython",
         reason="the bytecode and the memory are those of CPython",
+    ),
+    pytest.mark.skipif(
+        bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        reason="a free-threaded interpreter counts its memory in another way",
     ),
     pytest.mark.skipif(
         sys.version_info[:2] not in COUNTED,
