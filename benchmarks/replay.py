@@ -146,8 +146,9 @@ def _model(
         if name == stores.DYNAMODB:
             units, size = _write_units(served)
             bound = (
-                f"{NEW_TABLE // units} (new table), {TABLE_QUOTA // units} (default "
-                f"quota): {units} write units for an item of {size} bytes"
+                f"{NEW_TABLE // units:,} (new table), "
+                f"{TABLE_QUOTA // units:,} (default quota): "
+                f"{units} write units, for an item of {size} bytes"
             )
             # moto's own time is no part of Amazon's.
             wait = trips * NETWORK[name]
