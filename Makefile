@@ -3,6 +3,8 @@
 # the interpreter.
 
 PYTHON ?= python3
+# Of a comparison of the benchmarks: `make bench ROUNDS=10` takes less time.
+ROUNDS ?= 60
 VENV := .venv
 DEMO_VENV := .venv-demo
 RELEASED_VENV := .venv-released
@@ -13,12 +15,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs pictures matrix lowest bench mutants soak timing fuzz
-.PHONY: package installed sbom audit notes clean FORCE
+.PHONY: help demo test lint types docs pictures matrix lowest bench bench-servers bench-page
+.PHONY: mutants soak timing fuzz package installed sbom audit notes clean FORCE
 # Stamps are kept: they say which groups a virtual environment holds.
 .SECONDARY:
 
 help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
@@ -57,8 +61,14 @@ matrix: $(VENV)/.stamp-matrix ## Run the tests on each Python that is found
 lowest: $(VENV)/.stamp-matrix ## Run the tests with the oldest dependencies
 	$(BIN)/python -m nox -s lowest
 
-bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure verification beside its peers
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure beside peers: costs, refusals, stores
+	$(BIN)/python benchmarks/run.py --rounds $(ROUNDS)
+
+bench-servers: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure real servers, with and without stores
+	$(BIN)/python benchmarks/run.py --servers --rounds $(ROUNDS)
+
+bench-page: $(VENV)/.stamp-test $(VENV)/.stamp-bench ## Measure all, and write docs/benchmarks.md anew
+	$(BIN)/python benchmarks/run.py --all --rounds $(ROUNDS) --markdown docs/benchmarks.md
 
 mutants: $(VENV)/.stamp-test $(VENV)/.stamp-mutants ## Test the tests of MODULE=_json, or of all modules
 	$(BIN)/python mutation/run.py $(MODULE)

@@ -1,24 +1,26 @@
-"""Importing `Verifier` in fresh interpreters, beside its MAC primitive and a peer.
+"""Importing `Verifier` in fresh interpreters, beside its MAC primitive and peers.
 
-The package is built and installed as a user has it, with its bytecode compiled. The
-contenders run in turn. Figures are the time beyond that of an interpreter that imports
-nothing.
+The package is built and installed as a user has it, without a finder of an editable
+installation, and the bytecode is there. The contenders run in turn. Figures are those
+beyond an interpreter that imports nothing.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
-from measure import ratio
-from rich.table import Table
+from measure import duration, ratio, rounds
+from tables import Table
 
-ROUNDS = 40
-PRIMITIVE = "cryptography's HMAC"
+PRIMITIVE = "HMAC of cryptography alone"
 CONTENDERS = {
     PRIMITIVE: (
         "from cryptography.hazmat.primitives.hashes import SHA256\n"
@@ -26,55 +28,89 @@ CONTENDERS = {
     ),
     "port_webhook": "from port_webhook import Verifier",
     "standardwebhooks": "from standardwebhooks import Webhook",
+    "slack_sdk": "from slack_sdk.signature import SignatureVerifier",
+    "svix": "from svix import Webhook",
+    "stripe": "from stripe import WebhookSignature",
 }
+PEERS = ("standardwebhooks", "slack-sdk", "svix", "stripe")
 
 
 def install(folder: Path) -> Path:
-    """Install this project's wheel and the peer; return the interpreter."""
+    """Install this project's wheel and the peers; return the interpreter."""
     project = Path(__file__).parents[1]
     run = [sys.executable, "-m", "venv", str(folder)]
     subprocess.run(run, check=True)
     python = folder / "bin" / "python"
-    subprocess.run(
-        [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--compile",
-            project,
-            "standardwebhooks",
-        ],
-        check=True,
-    )
+    # Only what is imported is compiled, and that by the import itself.
+    options = ("--quiet", "--no-compile", "--disable-pip-version-check")
+    packages = (str(project), *PEERS)
+    subprocess.run([python, "-m", "pip", "install", *options, *packages], check=True)
     return python
 
 
-def measure(python: Path) -> dict[str, list[float]]:
-    """Return the seconds of each contender, one figure for each round."""
-    scripts = {"": "pass", **CONTENDERS}
+def _processor_seconds() -> float:
+    """Return the processor time of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _seconds(python: Path, scripts: dict[str, str]) -> dict[str, list[float]]:
+    """Return the processor time of each script, one figure for each round."""
     seconds: dict[str, list[float]] = {name: [] for name in scripts}
-    for _ in range(ROUNDS):
+    for _ in range(rounds(0.2)):
         for name, script in scripts.items():
-            started = time.perf_counter()
+            started = _processor_seconds()
             subprocess.run([python, "-I", "-c", script], check=True)
-            seconds[name].append(time.perf_counter() - started)
-    start = median(seconds.pop(""))
-    return {name: [each - start for each in found] for name, found in seconds.items()}
+            seconds[name].append(_processor_seconds() - started)
+    return seconds
+
+
+def _instructions(python: Path, script: str) -> int:
+    """Return the machine instructions that *script* takes, as valgrind counts them."""
+    options = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+    counted = subprocess.run(
+        ["valgrind", *options, python, "-I", "-c", script],  # noqa: S607  # a tool in PATH
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    ).stderr
+    found = re.search(r"I +refs: +([\d,]+)", counted)
+    assert found, counted
+    return int(found[1].replace(",", ""))
+
+
+def _beyond(found: list[float], start: float) -> list[float]:
+    return [each - start for each in found]
 
 
 def report() -> list[Table]:
-    """Measure the imports."""
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = measure(install(Path(folder)))
-    table = Table(title=f"Import, relative to {PRIMITIVE}", title_justify="left")
-    for column in ("import", "ratio", "time"):
-        table.add_column(column, justify="left" if column == "import" else "right")
+    """Measure the imports, and count their instructions where valgrind is."""
+    scripts = {"": "pass", **CONTENDERS}
+    instructions: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="pw-") as folder:
+        python = install(Path(folder))
+        for script in scripts.values():
+            subprocess.run([python, "-I", "-c", script], check=True)
+        seconds = _seconds(python, scripts)
+        if shutil.which("valgrind"):
+            counted = ("", PRIMITIVE, "port_webhook", "standardwebhooks", "slack_sdk")
+            instructions = {
+                each: _instructions(python, scripts[each]) for each in counted
+            }
+    table = Table(
+        "Import in a fresh interpreter",
+        ("", "time, relative", "time", "instructions, relative"),
+    )
+    start = median(seconds.pop(""))
+    none = instructions.pop("", 0)
+    base = _beyond(seconds[PRIMITIVE], start)
     for name, found in seconds.items():
-        table.add_row(
-            name,
-            f"{ratio(found, seconds[PRIMITIVE]):.2f}",
-            f"{median(found) * 1e3:.1f} ms",
-        )
+        own = _beyond(found, start)
+        figure = "1" if name == PRIMITIVE else ratio(own, base)
+        count = "not counted"
+        if name in instructions:
+            of_base = instructions[PRIMITIVE] - none
+            count = f"{(instructions[name] - none) / of_base:.2f}"
+        table.add(name, figure, duration(own), count)
     return [table]

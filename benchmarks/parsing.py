@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from measure import in_turn, ratio
 from pydantic import BaseModel
-from rich.table import Table
+from tables import Table
 
 from port_webhook._json import parse
 from port_webhook.models import (
@@ -245,17 +245,10 @@ def report() -> list[Table]:
         ),
     ):
         seconds = in_turn(contenders)
-        table = Table(title=f"{name} of {len(data)} bytes; load_invocation: at most 2")
-        table.add_column("way")
-        table.add_column("times json.loads", justify="right")
+        table = Table(
+            f"{name} of {len(data)} bytes", ("", "time, relative to json.loads")
+        )
         for way, each in seconds.items():
-            table.add_row(way, f"{ratio(each, seconds[_BASE]):.2f}")
+            table.add(way, "1" if way == _BASE else ratio(each, seconds[_BASE]))
         tables.append(table)
     return tables
-
-
-if __name__ == "__main__":
-    from rich.console import Console
-
-    for shown in report():
-        Console(width=100).print(shown)

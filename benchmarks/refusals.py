@@ -1,19 +1,23 @@
-"""What a refusal costs: an attacker chooses how often to cause one."""
+"""The cost of a refusal: an attacker chooses which one, and how often."""
 
 from __future__ import annotations
 
 import json
 import logging
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from measure import in_turn, ratio
-from rich.table import Table
+import kafka
+from measure import duration, in_turn, peak, ratio
+from tables import Table
 
 from port_webhook import DeliveryError, Verifier, sign
+from port_webhook.adapters.kafka import verify_message
+from port_webhook.replay.memory import MemoryReplayStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Call = Callable[[], object]
 
 SECRET = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -21,21 +25,75 @@ BODY = json.dumps({"a": "x" * 1000}, separators=(",", ":")).encode()
 ACCEPTED = "accepted"
 
 
-def refusing(verifier: Verifier, body: bytes, headers: Any) -> Callable[[], object]:
-    def call() -> None:
+def refusing(call: Call, code: str) -> Call:
+    """Return a call that swallows the refusal; the first one must be *code*."""
+    codes: list[str] = []
+
+    def refused() -> None:
         try:
-            verifier.verify(body, headers)
-        except DeliveryError:
+            call()
+        except DeliveryError as error:
+            if not codes:
+                codes.append(error.code)
             return
         raise AssertionError
 
-    call()
-    return call
+    refused()
+    assert codes == [code], codes
+    return refused
 
 
-def spaced(size: int) -> bytes:
-    """Return the agent's spelling of a body of about *size* bytes."""
-    return json.dumps({"k": ["v"] * (size // 5)}).encode()
+def _verifying(verifier: Verifier, body: bytes, headers: Any, code: str) -> Call:
+    return refusing(lambda: verifier.verify(body, headers), code)
+
+
+def _small() -> dict[str, Call]:
+    verifier = Verifier(SECRET)
+    valid = sign(BODY, SECRET)
+    stale = sign(BODY, SECRET, timestamp=1_713_277_889)
+    malformed = {**valid, "x-port-signature": "v1,"}
+    once = Verifier(SECRET, replay_store=MemoryReplayStore(1000, single_process=True))
+    once.verify(BODY, valid)
+    return {
+        ACCEPTED: lambda: verifier.verify(BODY, valid),
+        "no headers": _verifying(verifier, BODY, {}, "missing_header"),
+        "malformed signature": _verifying(
+            verifier, BODY, malformed, "malformed_header"
+        ),
+        "stale": _verifying(verifier, BODY, stale, "timestamp_too_old"),
+        "wrong signature": _verifying(
+            verifier, BODY, sign(BODY, OTHER), "signature_mismatch"
+        ),
+        "duplicate, store in memory": _verifying(
+            once, BODY, valid, "duplicate_delivery"
+        ),
+    }
+
+
+def _agent(size: int) -> tuple[Call, Call, Call]:
+    """Return a parse, an acceptance and a refusal of the agent's spelling."""
+    text = json.dumps({"k": ["v"] * (size // 5)})[: size - 3].rpartition(", ")[0]
+    spaced = f"{text}]}}".encode()
+    assert size - 8 < len(spaced) <= size
+    signed = json.dumps(json.loads(spaced), separators=(",", ":"))
+    agent = Verifier(SECRET, agent=True)
+    genuine, forged = sign(signed, SECRET), sign(signed, OTHER)
+    assert agent.verify(spaced, genuine).via == "agent"
+    return (
+        lambda: json.loads(spaced),
+        lambda: agent.verify(spaced, genuine),
+        _verifying(agent, spaced, forged, "signature_mismatch"),
+    )
+
+
+def _kafka(text: str) -> tuple[Call, Call]:
+    """Return a parse and a refusal of a message."""
+    message = text.encode()
+    verifier = Verifier(SECRET)
+    return (
+        lambda: json.loads(message),
+        refusing(lambda: verify_message(message, verifier), "signature_mismatch"),
+    )
 
 
 def report() -> list[Table]:
@@ -44,28 +102,42 @@ def report() -> list[Table]:
     # A handler that takes the record and drops it: what writing costs is its own.
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
-    verifier, agent = Verifier(SECRET), Verifier(SECRET, agent=True)
-    valid = sign(BODY, SECRET)
-    stale = sign(BODY, SECRET, timestamp=1_713_277_889)
-    calls: dict[str, Callable[[], object]] = {
-        ACCEPTED: lambda: verifier.verify(BODY, valid),
-        "no headers": refusing(verifier, BODY, {}),
-        "malformed": refusing(verifier, BODY, {**valid, "x-port-signature": "v1,"}),
-        "stale": refusing(verifier, BODY, stale),
-        "another secret": refusing(verifier, BODY, sign(BODY, OTHER)),
-    }
-    for size in (65_536, 262_144):
-        body = spaced(size)[:size]
-        name = f"forged agent body, {size // 1024} KiB"
-        calls[name] = refusing(agent, body, sign(body, OTHER))
-    seconds = in_turn(calls)
+    return [_measure_small(), _measure_large()]
+
+
+def _measure_small() -> Table:
+    seconds = in_turn(_small())
     table = Table(
-        title=f"A refusal, relative to a delivery of 1 KiB that is {ACCEPTED}",
-        title_justify="left",
+        f"Refusals of a body of 1 KiB, relative to one that is {ACCEPTED}",
+        ("request", "time, relative", "time"),
     )
-    for column in ("request", "ratio", "time"):
-        table.add_column(column, justify="left" if column == "request" else "right")
     for name, found in seconds.items():
-        figure = ratio(found, seconds[ACCEPTED])
-        table.add_row(name, f"{figure:.2f}", f"{median(found) * 1e6:.1f} µs")
-    return [table]
+        figure = "1" if name == ACCEPTED else ratio(found, seconds[ACCEPTED])
+        table.add(name, figure, duration(found))
+    return table
+
+
+def _measure_large() -> Table:
+    table = Table(
+        "Large forgeries, relative to json.loads of the same bytes",
+        ("request", "time, relative", "time", "peak memory, in bodies"),
+    )
+
+    def add(name: str, size: int, parse: Call, **calls: Call) -> None:
+        seconds = in_turn({"parse": parse, **calls}, share=0.2)
+        for kind, call in calls.items():
+            table.add(
+                f"{name}, {kind}",
+                ratio(seconds[kind], seconds["parse"]),
+                duration(seconds[kind]),
+                f"{peak(call) / size:.0f}",
+            )
+
+    for size in (65_536, 262_144):
+        parse, accepted, refused = _agent(size)
+        name = f"agent body of {size // 1024} KiB"
+        add(name, size, parse, genuine=accepted, forged=refused)
+    for name, text in kafka.of_one_mebibyte().items():
+        parse, refused = _kafka(text)
+        add(f"Kafka message of 1 MiB: {name}", 2**20, parse, forged=refused)
+    return table

@@ -1,50 +1,65 @@
 """A verification that is claimed and committed, for each store that runs here.
 
-The servers are those of the tests, on loopback: what a network and a disk add is not
-in the figures. DynamoDB is moto's, whose time is that of Python and not of Amazon.
+From the same figures comes a model of one Redis, one PostgreSQL and one DynamoDB table
+that serve more machines than this one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
-import tempfile
 import time
 import tracemalloc
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from measure import in_turn, ratio
-from rich.table import Table
+import stores
+from measure import duration, in_turn, ratio, rounds
+from tables import Table
 
 from port_webhook import Verifier, sign
 from port_webhook.replay.memory import MemoryReplayStore
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from tests.replay import servers, worlds  # found by the path above
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from port_webhook.replay import ReplayStore
 
 SECRET = "0123456789abcdef0123456789abcdef"
 BODY = b'{"context":{"runId":"r_1"},"a":"' + b"x" * 968 + b'"}'
-ALONE = "Verifier.verify alone"
+OWNER = "0123456789abcdef0123456789abcdef"
+ALONE = "without a store"
 # Just after the store's dictionary has doubled, and well before it doubles again.
 KEYS = {"least favourable": 43_700, "most favourable": 87_300}
+# What Amazon documents, in write request units a second: a new table that is billed by
+# request, and the quota of a table that nobody asked to raise.
+NEW_TABLE, TABLE_QUOTA = 4_000, 40_000
+# A round trip in the network of one data centre is assumed to take this long, in
+# seconds; of DynamoDB Amazon says "single-digit milliseconds".
+NETWORK = {stores.REDIS: 0.0005, stores.POSTGRES: 0.0005, stores.DYNAMODB: 0.005}
+
+_numbers = itertools.count()
 
 
 def report() -> list[Table]:
-    """Measure the stores, and what a key of the memory store takes."""
+    """Measure the stores, model what they bear, and measure a key in memory."""
     with contextlib.ExitStack() as stack:
-        return [_times(_stores(stack)), _memory()]
+        opened = stores.open_all(stack)
+        times, each, alone = _times(opened)
+        return [times, *_model(opened, each, alone), _memory()]
 
 
-def _times(stores: dict[str, ReplayStore]) -> Table:
+def _deliver(store: ReplayStore) -> str:
+    """Claim and commit as `receive` does, but each time for another delivery."""
+    key = f"{next(_numbers):064x}"
+    assert store.claim(key, OWNER, 60) == "claimed"
+    assert store.commit(key, OWNER, 360)
+    return key
+
+
+def _times(
+    opened: dict[str, stores.Served],
+) -> tuple[Table, dict[str, float], float]:
     verifier = Verifier(SECRET)
     headers = sign(BODY, SECRET)
 
@@ -52,83 +67,158 @@ def _times(stores: dict[str, ReplayStore]) -> Table:
         return verifier.verify(BODY, headers)
 
     def with_store(store: ReplayStore) -> Callable[[], object]:
-        numbers = itertools.count()
-
         def call() -> object:
             delivery = verifier.verify(BODY, headers)
-            # As `receive` does, but each time as if for another delivery.
-            key = f"{next(numbers):064x}"
-            assert store.claim(key, "0123456789abcdef", 60) == "claimed"
-            assert store.commit(key, "0123456789abcdef", 360)
+            _deliver(store)
             return delivery
 
         return call
 
-    contenders = {ALONE: alone}
-    contenders |= {name: with_store(store) for name, store in stores.items()}
-    started = time.time()
-    seconds = in_turn(contenders)
-    table = Table(
-        title=f"Time of a delivery of 1 KiB relative to {ALONE}", title_justify="left"
-    )
-    table.add_column("")
-    table.add_column("ratio", justify="right")
-    for name, each in seconds.items():
-        figure = f"{ratio(each, seconds[ALONE]):.2f}"
-        if name == ALONE:
-            figure += f"  ({median(each) * 1e6:.1f} µs)"
-        table.add_row(name, figure)
-    table.caption = f"medians of interleaved rounds, {time.time() - started:.0f} s"
-    return table
+    def duplicate(store: ReplayStore) -> Callable[[], object]:
+        key = _deliver(store)
 
+        def call() -> None:
+            verifier.verify(BODY, headers)
+            assert store.claim(key, OWNER, 60) == "committed"
 
-def _stores(stack: contextlib.ExitStack) -> dict[str, ReplayStore]:
-    """Open every store whose server can be had."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pw-")))
+        return call
 
-    def serve(make: Callable[[], Any]) -> Any:
-        server = make()
-        stack.callback(server.close)
-        return server
-
-    def redis_world() -> worlds.World:
-        server = serve(servers.RedisServer)
-        # The tests pull its plug; most people run it without a sync for each write.
-        server.client.config_set("appendonly", "no")
-        return worlds.RedisWorld(server, "redis")
-
-    made: dict[str, Callable[[], worlds.World]] = {
-        "Redis, Unix socket": redis_world,
-        "Django, SQLite": lambda: worlds.SQLiteWorld(folder),
-        "Django, PostgreSQL": lambda: worlds.PostgresWorld(
-            serve(servers.PostgresServer)
-        ),
-        "DynamoDB, moto's server": lambda: worlds.DynamoDBWorld(
-            serve(servers.DynamoDBServer)
-        ),
-    }
-    stores: dict[str, ReplayStore] = {
+    held: dict[str, ReplayStore] = {
         "memory": MemoryReplayStore(10_000_000, single_process=True)
     }
-    for name, make in made.items():
-        with contextlib.suppress(servers.UnavailableError):
-            world = make()
-            stack.callback(world.close)
-            world.open()
-            stores[name] = world.store
-    return stores
+    held |= {name: served.world.store for name, served in opened.items()}
+    contenders: dict[str, Callable[[], object]] = {ALONE: alone}
+    for name, store in held.items():
+        contenders[name] = with_store(store)
+        contenders[f"{name}, a duplicate"] = duplicate(store)
+    seconds = in_turn(contenders, share=0.5, clock=time.perf_counter)
+    table = Table(
+        "A delivery of 1 KiB, verified, claimed and committed",
+        ("store", "time, relative", "time"),
+    )
+    for name, each in seconds.items():
+        figure = "1" if name == ALONE else ratio(each, seconds[ALONE])
+        table.add(name, figure, duration(each))
+    base = median(seconds[ALONE])
+    return table, {name: median(seconds[name]) - base for name in opened}, base
+
+
+def _model(
+    opened: dict[str, stores.Served], waits: dict[str, float], alone: float
+) -> Iterator[Table]:
+    """Yield what a delivery costs each server, and what follows from it."""
+    table = Table(
+        "What a delivery costs the server of a store (claim and commit)",
+        (
+            *("store", "round trips", "of a duplicate", "wait here"),
+            *("processor of the server", "deliveries a second, one core of it"),
+        ),
+        note=(
+            "The wait is what the store adds to a delivery, on loopback. The last "
+            "column is 1 second divided by the one before. Those of moto say nothing."
+        ),
+    )
+    plan = Table(
+        "On paper: one store, many machines",
+        (
+            *("store", "assumed round trip", "wait of a delivery"),
+            *("deliveries a second of one synchronous worker", "bound of the store"),
+        ),
+    )
+    for name, served in opened.items():
+        if served.pid is None:
+            continue
+        trips, again = _round_trips(served)
+        processor = _processor(served)
+        bound = f"{_round_off(1 / processor)} for each core"
+        table.add(
+            name,
+            f"{trips:g}",
+            f"{again:g}",
+            f"{waits[name] * 1e6:.0f} µs",
+            *(
+                ("-", "-")
+                if name == stores.DYNAMODB
+                else (f"{processor * 1e6:.0f} µs", _round_off(1 / processor))
+            ),
+        )
+        wait = waits[name] + trips * NETWORK[name]
+        if name == stores.DYNAMODB:
+            units, size = _write_units(served)
+            bound = (
+                f"{NEW_TABLE // units:,} (new table), "
+                f"{TABLE_QUOTA // units:,} (default quota): "
+                f"{units} write units, for an item of {size} bytes"
+            )
+            # moto's own time is no part of Amazon's.
+            wait = trips * NETWORK[name]
+        plan.add(
+            name,
+            f"{NETWORK[name] * 1e3:g} ms",
+            f"{wait * 1e3:.1f} ms",
+            _round_off(1 / (wait + alone)),
+            bound,
+        )
+    yield table
+    yield plan
+
+
+def _round_off(figure: float) -> str:
+    """Print two significant digits: a model has no more."""
+    return f"{float(f'{figure:.2g}'):,.0f}"
+
+
+def _round_trips(served: stores.Served) -> tuple[float, float]:
+    """Return how often a delivery, and a duplicate, wait for the server."""
+    with stores.relayed(served) as (store, relay):
+        key = _deliver(store)  # connects
+        before = relay.trips
+        for _ in range(20):
+            _deliver(store)
+        delivered = (relay.trips - before) / 20
+        before = relay.trips
+        for _ in range(20):
+            store.claim(key, OWNER, 60)
+        return delivered, (relay.trips - before) / 20
+
+
+def _processor(served: stores.Served) -> float:
+    """Return the processor seconds that a delivery takes in the server."""
+    store = served.world.store
+    started, count = served.processor_seconds(), 0
+    until = time.perf_counter() + 2 * rounds() / 60
+    # The kernel counts in hundredths of a second.
+    while time.perf_counter() < until or served.processor_seconds() - started < 0.2:
+        for _ in range(50):
+            _deliver(store)
+        count += 50
+    return (served.processor_seconds() - started) / count
+
+
+def _write_units(served: stores.Served) -> tuple[int, int]:
+    """Return the write request units of a delivery, and the size of its item."""
+    key, world = _deliver(served.world.store), served.world
+    claimed = f"{next(_numbers):064x}"
+    world.store.claim(claimed, OWNER, 60)
+    sizes = [
+        stores.item_bytes(
+            world.client.get_item(
+                TableName=world.spec["table"], Key={"key": {"S": each}}
+            )["Item"]
+        )
+        for each in (claimed, key)
+    ]
+    # One unit for each write of up to 1 KiB; an update counts its larger side.
+    return 2 * -(-max(sizes) // 1024), max(sizes)
 
 
 def _memory() -> Table:
     table = Table(
-        title="Bytes per key of MemoryReplayStore (tracemalloc)", title_justify="left"
+        "Bytes for each key of MemoryReplayStore", ("keys", "claimed", "committed")
     )
-    table.add_column("keys")
-    table.add_column("claimed", justify="right")
-    table.add_column("committed", justify="right")
     for label, count in KEYS.items():
         figures = [f"{_bytes_per_key(count, committed=c):.0f}" for c in (False, True)]
-        table.add_row(f"{count} ({label})", *figures)
+        table.add(f"{count:,} ({label})", *figures)
     return table
 
 
@@ -151,4 +241,4 @@ if __name__ == "__main__":
     from rich.console import Console
 
     for one in report():
-        Console().print(one)
+        Console().print(one.for_terminal())

@@ -7,13 +7,13 @@ connection and, ours, its token. The server is that of the tests, on loopback.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import httpx2
-from measure import in_turn, ratio
-from rich.table import Table
+from measure import duration, in_turn, ratio
+from tables import Table
 
 from port_webhook.reporting import PortClient
 
@@ -71,22 +71,11 @@ def _contenders(
 
 
 def _times(contenders: dict[str, Callable[[], object]]) -> Table:
-    seconds = in_turn(contenders)
+    seconds = in_turn(contenders, clock=time.perf_counter)
     table = Table(
-        title=f"Time of a report of two calls relative to {PLAIN}", title_justify="left"
+        "A report of two calls to a server on loopback", ("", "time, relative", "time")
     )
-    table.add_column("")
-    table.add_column("ratio", justify="right")
     for name, each in seconds.items():
-        figure = f"{ratio(each, seconds[PLAIN]):.3f}"
-        if name == PLAIN:
-            figure += f"  ({median(each) * 1e6:.0f} µs)"
-        table.add_row(name, figure)
+        figure = "1" if name == PLAIN else ratio(each, seconds[PLAIN])
+        table.add(name, figure, duration(each))
     return table
-
-
-if __name__ == "__main__":
-    from rich.console import Console
-
-    for one in report():
-        Console().print(one)
