@@ -23,8 +23,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
-
 demo: $(DEMO_VENV)/.stamp ## Send deliveries to a receiver, which reports a run
 	$(DEMO_VENV)/bin/python examples/demo.py
 
