@@ -335,13 +335,23 @@ def secret_inputs() -> list[Experiment]:
     ]
 
 
+SHA256_OAEP = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
+
+
+def wrap_below(public: rsa.RSAPublicKey, limit: int) -> bytes:
+    """Wrap a random key as a number below *limit*, the modulus of another key."""
+    while True:
+        wrapped = public.encrypt(os.urandom(32), SHA256_OAEP)
+        if int.from_bytes(wrapped) < limit:
+            return wrapped
+
+
 def client_side() -> list[Experiment]:
     """Return the failures of `decrypt_client_side`: RSA-OAEP, then AES-256-GCM."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     other = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     public = key.public_key()
     numbers, size = public.public_numbers(), 256
-    oaep = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
 
     def envelope(wrapped: bytes) -> str:
         iv = os.urandom(12)
@@ -380,10 +390,10 @@ def client_side() -> list[Experiment]:
         "label hash of the padding wrong again": lambda: padded(0, label=b"another"),
         "separator of the padding wrong": lambda: padded(0, separator=2),
         "wrapped for another key": lambda: envelope(
-            other.public_key().encrypt(os.urandom(32), oaep)
+            wrap_below(other.public_key(), numbers.n)
         ),
         "wrapped key of 16 bytes": lambda: envelope(
-            public.encrypt(os.urandom(16), oaep)
+            public.encrypt(os.urandom(16), SHA256_OAEP)
         ),
         "number beyond the modulus": lambda: envelope(b"\xff" * size),
         "truncated": lambda: encode(os.urandom(12 + size + 15)),
