@@ -75,13 +75,13 @@ class VerifierSource:
     @boundary
     def __call__(self, _request: object = None) -> Verifier:
         """Return the verifier of the current secret, for any request."""
-        age = self._now() - self._fetched_at
-        # A clock that went back makes a secret count as old.
-        if not 0 <= age < self._every and self._lock.acquire(blocking=False):
+        if self._is_old() and self._lock.acquire(blocking=False):
             problem = None
             try:
-                self._fetched_at = self._now()
-                self._verifier = self._refresh(self._verifier)
+                # Another thread may have fetched between the two conditions.
+                if self._is_old():
+                    self._fetched_at = self._now()
+                    self._verifier = self._refresh(self._verifier)
             except PortWebhookError as error:
                 problem = str(error)
             finally:
@@ -95,6 +95,10 @@ class VerifierSource:
                     "secret_refresh_failed",
                 )
         return self._verifier
+
+    def _is_old(self) -> bool:
+        # A clock that went back makes a secret count as old.
+        return not 0 <= self._now() - self._fetched_at < self._every
 
     def _now(self) -> float:
         clock = self._options.get("clock")
