@@ -130,12 +130,13 @@ def _model(
             continue
         trips, again = _round_trips(served)
         processor = _processor(served)
+        label = name
         bound = f"{_round_off(1 / processor)} for each core"
         table.add(
             name,
             f"{trips:g}",
             f"{again:g}",
-            f"{waits[name] * 1e6:.0f} µs",
+            duration([waits[name]]),
             *(
                 ("-", "-")
                 if name == stores.DYNAMODB
@@ -144,6 +145,7 @@ def _model(
         )
         wait = waits[name] + trips * NETWORK[name]
         if name == stores.DYNAMODB:
+            label = "DynamoDB (as documented)"
             units, size = _write_units(served)
             bound = (
                 f"{NEW_TABLE // units:,} (new table), "
@@ -153,7 +155,7 @@ def _model(
             # moto's own time is no part of Amazon's.
             wait = trips * NETWORK[name]
         plan.add(
-            name,
+            label,
             f"{NETWORK[name] * 1e3:g} ms",
             f"{wait * 1e3:.1f} ms",
             _round_off(1 / (wait + alone)),
