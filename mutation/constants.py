@@ -60,8 +60,8 @@ def _mutate_pattern(pattern: str) -> Iterator[str]:
         for other in "*+?":
             yield pattern[: found.start()] + other + pattern[found.end() :]
     for found in re.finditer(r"\d+", pattern):
-        for other in (int(found[0]) - 1, int(found[0]) + 1):
-            yield pattern[: found.start()] + f"{other}" + pattern[found.end() :]
+        for number in (int(found[0]) - 1, int(found[0]) + 1):
+            yield pattern[: found.start()] + f"{number}" + pattern[found.end() :]
     for found in re.finditer(r"(?<=\[)(?!\^)", pattern):
         yield pattern[: found.start()] + "^" + pattern[found.start() :]
 

@@ -637,7 +637,7 @@ def refuse(check, *args, message=None, **options):
 class BrokenClass:
     """As a lazy object that fails to look itself up."""
 
-    @property
+    @property  # type: ignore[misc]  # a lazy object does it
     def __class__(self):
         raise LookupError
 

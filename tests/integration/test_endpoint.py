@@ -379,7 +379,7 @@ class NoView:
             "webhook decorates functions, not classes; of a class-based view, do this",
         ),
         (
-            lambda: decorate(None, wrapping)(5),  # type: ignore[arg-type]
+            lambda: decorate(None, wrapping)(5),
             "webhook decorates functions, not int",
         ),
         (
