@@ -346,3 +346,21 @@ class TestFetchingAgain:
         assert slow.fetched == 1
         assert found == [source._verifier]
         assert found != [last]
+
+    def test_a_thread_that_comes_late_does_not_fetch_again(self, source, vault, clock):
+        class Lock:
+            """Another thread fetches before this one takes the lock."""
+
+            def acquire(self, *, blocking):
+                source._lock = lock
+                source()
+                return lock.acquire(blocking=blocking)
+
+        lock, source._lock = source._lock, Lock()
+        clock.now += 300
+        fetched = vault.fetched
+
+        source()
+
+        assert vault.fetched == fetched + 1
+        assert not lock.locked()

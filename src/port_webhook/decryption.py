@@ -343,8 +343,8 @@ def _open_client_side(key: RSAPrivateKey, raw: bytes) -> bytes:
     except Exception:  # a key object may be somebody's own
         aes_key = b""
     if len(aes_key) != _KEY_BYTES:
-        # A random key fails below, as late as a changed ciphertext does: the time
-        # taken must not tell whether the wrapping was right (RFC 8017, section 7.1.2).
+        # A random key fails below, where a changed ciphertext does: why the padding was
+        # wrong must not show (RFC 8017, section 7.1.2). docs/timing.md measures it.
         aes_key = os.urandom(_KEY_BYTES)
     return AESGCM(aes_key).decrypt(raw[:_CLIENT_SIDE_IV_BYTES], raw[wrapped_end:], None)
 

@@ -218,6 +218,21 @@ TestMemoryMachine = MemoryMachine.TestCase
 TestMemoryMachine.settings = settings(max_examples=60, stateful_step_count=40)
 
 
+def test_the_heaps_stay_in_order_with_many_keys(clock):
+    store = MemoryReplayStore(1000, clock=clock)
+    chance = random.Random(5)  # noqa: S311  # nothing here is secret
+    for number in range(200):
+        store.claim(f"{number}", "a", chance.randint(1, 60))
+        other = f"{chance.randint(0, number)}"
+        if number % 3 == 0:
+            store.commit(other, "a", chance.randint(1, 60))
+        elif number % 3 == 1:
+            store.release(other, "a")
+        clock.now += 0.2
+        check_heaps(store)
+    assert count(store) > 60
+
+
 def test_no_step_walks_through_the_keys(clock, monkeypatch):
     """Each moves a few keys at most, also the first after a long pause."""
     room = 4000
