@@ -31,6 +31,9 @@ TESTS: dict[str, list[str]] = {
     ],
     "_verifier": [
         "tests/test_verifier.py",
+        "tests/test_verifier_exactly.py",
+        "tests/test_delivery.py",
+        "tests/test_vectors.py",
         "tests/test_reception.py",
         "tests/test_source.py",
         "tests/test_log.py",
