@@ -46,10 +46,13 @@ def test_raw_http_is_read_with_or_without_its_line(raw):
     assert capture.headers == PAIRS
 
 
-def test_what_follows_the_body_is_dropped():
+def test_white_space_that_follows_the_body_is_dropped_and_nothing_else():
     length = ("Content-Length", str(len(BODY)))
+    longer = BODY + b"\r\n" + BODY
 
     assert read_http(raw_http(length, body=BODY + b"\n")).body == BODY
+    assert read_http(raw_http(length, body=BODY + b"\r\n \t\n")).body == BODY
+    assert read_http(raw_http(length, body=longer)).body == longer
     assert read_http(raw_http(length, body=BODY[:-3])).body == BODY[:-3]
     assert read_http(raw_http(("Content-Length", "many"))).body == BODY
 

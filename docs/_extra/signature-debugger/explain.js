@@ -2114,18 +2114,21 @@ const signsOf = (body, pairs, facts, damages) => {
   }
   const complete = !facts.causes.some((each) => each.code === "missing_header");
   if (facts.macs.length > 0 && facts.stamps.length > 0 && complete) {
-    signs.push(...guessBody(body, [...facts.causes, ...signs].map((each) => each.code)));
+    const codes = [...facts.causes, ...signs].map((each) => each.code);
+    signs.push(...guessBody(body, codes, Math.max(-missing, 0)));
   }
   return signs;
 };
 
-const guessBody = (body, found) => {
+const guessBody = (body, found, surplus) => {
   const wrapped = unwrap(body);
   if (wrapped !== null && !found.includes(wrapped.code)) return [wrapped];
   if (isCut(body) && !found.includes("truncated")) {
     return [cause("truncated", "The body seems to be cut: its JSON does not end.", false)];
   }
-  if (!EXPLAINING.some((each) => found.includes(each))) return [cause("unknown", describeUnknown(body), false)];
+  if (!EXPLAINING.some((each) => found.includes(each))) {
+    return [cause("unknown", describeUnknown(body, surplus), false)];
+  }
   return [];
 };
 
@@ -2135,8 +2138,12 @@ const cutStream = (body) => {
   return [cause("truncated", "The body was cut: the compressed data in it does not end.")];
 };
 
-const describeUnknown = (body) => {
+const describeUnknown = (body, surplus) => {
   const words = "No signature matches, and no known change of the body, the timestamp or the secret makes one match. ";
+  if (surplus > 0) {
+    return `${words}The file holds ${surplus} ${surplus === 1 ? "byte" : "bytes"} more than Content-Length says: `
+      + "the body was changed after the header was written, or the file holds a second request.";
+  }
   if (body === "") return `${words}The body is empty.`;
   try {
     parseStrict(body);
@@ -2152,7 +2159,7 @@ const describeUnknown = (body) => {
 
 const countMissing = (body, pairs) => {
   const text = findHeader(pairs, "content-length") ?? "";
-  return /^[0-9]{1,12}$/.test(text) ? Math.max(Number(text) - body.length, 0) : 0;
+  return /^[0-9]{1,12}$/.test(text) ? Number(text) - body.length : 0;
 };
 
 const ageOf = (stamp, now) => Number((now - readTimestamp(stamp)).toFixed(6));
@@ -2408,7 +2415,9 @@ const readHttp = (binary) => {
   const values = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
   const length = values.get("content-length") ?? "";
   if ((values.get("transfer-encoding") ?? "").toLowerCase().includes("chunked")) body = joinChunks(body);
-  else if (/^[0-9]{1,12}$/.test(length)) body = body.slice(0, Number(length));
+  else if (/^[0-9]{1,12}$/.test(length) && trimOf(body.slice(Number(length)), WHITE_BYTES) === "") {
+    body = body.slice(0, Number(length));
+  }
   return newCapture(body, headers);
 };
 
