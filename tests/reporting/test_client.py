@@ -497,7 +497,7 @@ def test_a_response_that_is_too_large_is_not_read(kind, client, api, clock, make
 
 def test_a_token_that_is_too_large_is_not_read(kind, client, api):
     api.script("access_token", packed(8 * 1_048_576))
-    with pytest.raises(ReportingError, match="answer to the login .* is larger"):
+    with pytest.raises(ReportingError, match=r"answer to the login .* is larger"):
         kind.do(client.run_action("a"))
 
 
@@ -580,7 +580,9 @@ def test_a_redirect_without_a_message_says_what_to_look_at(kind, clock):
 
 def test_an_answer_that_says_nothing_is_named_by_its_status(kind, clock):
     client = kind.make(clock, http_client=mock(kind, [(500, b"<html>")]))
-    with pytest.raises(ReportingError, match=r"500 to the login \(POST /v1/auth/access_token\)$"):
+    with pytest.raises(
+        ReportingError, match=r"500 to the login \(POST /v1/auth/access_token\)$"
+    ):
         kind.do(client.run_action("a"))
 
 
