@@ -194,6 +194,19 @@ def test_the_entry_of_a_har_file_may_be_chosen():
             read_har(raw, number)
 
 
+def test_a_post_whose_body_the_browser_did_not_save_is_named():
+    lost, empty = entry(), entry()
+    lost["request"] |= {"method": "POST", "postData": {"mimeType": "a/b"}}
+    empty["request"] |= {"method": "POST", "bodySize": 0}
+    problem = r"^entry 2 holds no body \(postData.text\); the browser did not save it$"
+
+    with pytest.raises(CaptureError, match=problem):
+        read_har(har(entry(signed=False), lost))
+    with pytest.raises(CaptureError, match=problem):
+        read_har(har(lost, lost), 2)
+    assert read_har(har(lost, empty), 2).body == b""
+
+
 @pytest.mark.parametrize("started", [None, "yesterday", "2024-04-16T14:31:29"])
 def test_a_time_that_says_no_moment_is_none(started):
     assert read_har(har(entry(started=started, text=7))) == (b"", PAIRS, False, None)

@@ -591,6 +591,8 @@ DAMAGED = [
     f"{SECRET}\U000e0001",
     f"é{SECRET}",
     "${PORT_CLIENT_SECRET}",
+    "…",
+    "...",
     '"',
     "''",
     " ",
@@ -728,6 +730,9 @@ def captures():
     bare = {"request": {"headers": [{"name": ":path", "value": "/"}]}}
     for entries in ([one], [bare, one], [one, one], [bare], []):
         yield "har", json.dumps({"log": {"entries": entries}}).encode()
+    for request in ({}, {"bodySize": 0}, {"bodySize": 0.0}, {"bodySize": -1}):
+        lost = {"request": {"method": "POST", "headers": headers, **request}}
+        yield "har", json.dumps({"log": {"entries": [lost]}}).encode()
     yield "har", b"[]"
     yield "har", b"{"
     for base64_body in (True, False):

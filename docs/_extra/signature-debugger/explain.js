@@ -2224,6 +2224,7 @@ const findDamage = (secret) => {
     ["holds an invisible character", /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(secret)],
     ["is wrapped in quotes", secret.length > 1 && secret[0] === secret.at(-1) && QUOTES.includes(secret[0])],
     ["is a ${…} that was not expanded", secret.startsWith("${") && secret.endsWith("}")],
+    ["is a placeholder", secret === "…" || secret === "..."],
   ];
   return problems.find(([, found]) => found)?.[0] ?? null;
 };
@@ -2618,7 +2619,25 @@ const chooseEntry = (found, entry, what) => {
 
 const readHar = (binary, entry) => {
   const entries = listOf(memberOf(memberOf(loadCapture(binary), "log"), "entries"));
-  return chooseEntry(entries.map((each) => () => readHarEntry(each)), entry, "entries");
+  const lost = new Map(); // the number of each entry whose body the browser did not save
+  const found = entries.map((each, at) => () => {
+    const capture = readHarEntry(each);
+    if (hasLostBody(memberOf(each, "request"))) lost.set(capture, at + 1);
+    return capture;
+  });
+  const chosen = chooseEntry(found, entry, "entries");
+  if (lost.has(chosen)) {
+    throw new InputError(`entry ${lost.get(chosen)} holds no body (postData.text); the browser did not save it`);
+  }
+  return chosen;
+};
+
+/** Whether a POST had a body that is not in the capture. */
+const hasLostBody = (request) => {
+  const size = memberOf(request, "bodySize");
+  const empty = size instanceof NumberText && Number(size.text) === 0;
+  return memberOf(request, "method") === "POST"
+    && typeof memberOf(memberOf(request, "postData"), "text") !== "string" && !empty;
 };
 
 const readHarEntry = (entry) => {
