@@ -411,6 +411,17 @@ def test_a_path_to_no_encrypted_value_is_named(folder, path, problem):
     assert (path in done.err) is (path != "deep.listed")
 
 
+def test_a_body_that_is_no_object_has_nothing_to_decrypt(folder):
+    (folder / "number").write_text("7")
+
+    done = call("decrypt", "--body", "number")
+    named = call("decrypt", "--body", "number", "--path", "a")
+
+    assert (done.status, done.out) == (2, "")
+    assert "parsed JSON" in done.err
+    assert named == (1, "", "Error: a is not in the body.\n")
+
+
 def test_decrypt_reads_a_private_key(folder):
     key: Any = load_pem_private_key(PEM.encode(), None)
     value = encrypt_client_side("hunter2", key)
