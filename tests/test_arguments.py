@@ -152,6 +152,8 @@ class TestSecrets:
             (b'""', "is wrapped in quotes"),
             ("${PORT_CLIENT_SECRET}", "is a ${…} that was not expanded"),
             (b"${X:-y}", "is a ${…} that was not expanded"),
+            ("…", "is a placeholder"),
+            (b"...", "is a placeholder"),
             (Lazy(" abc"), "has white space around it"),
             (Lazy(""), "is empty"),
             (Lazy("\ud800"), "holds a lone surrogate"),

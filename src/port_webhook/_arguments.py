@@ -112,6 +112,7 @@ def _find_damage(raw: bytes) -> str | None:
         ("holds an invisible character", _has_invisible(text)),
         ("is wrapped in quotes", in_quotes),
         ("is a ${…} that was not expanded", text[:2] == "${" and text[-1:] == "}"),
+        ("is a placeholder", text in ("…", "...")),
     )
     return next((problem for problem, found in problems if found), None)
 

@@ -46,10 +46,13 @@ def test_raw_http_is_read_with_or_without_its_line(raw):
     assert capture.headers == PAIRS
 
 
-def test_what_follows_the_body_is_dropped():
+def test_white_space_that_follows_the_body_is_dropped_and_nothing_else():
     length = ("Content-Length", str(len(BODY)))
+    longer = BODY + b"\r\n" + BODY
 
     assert read_http(raw_http(length, body=BODY + b"\n")).body == BODY
+    assert read_http(raw_http(length, body=BODY + b"\r\n \t\n")).body == BODY
+    assert read_http(raw_http(length, body=longer)).body == longer
     assert read_http(raw_http(length, body=BODY[:-3])).body == BODY[:-3]
     assert read_http(raw_http(("Content-Length", "many"))).body == BODY
 
@@ -189,6 +192,19 @@ def test_the_entry_of_a_har_file_may_be_chosen():
     for number in (0, 3):
         with pytest.raises(CaptureError, match="the file has 2"):
             read_har(raw, number)
+
+
+def test_a_post_whose_body_the_browser_did_not_save_is_named():
+    lost, empty = entry(), entry()
+    lost["request"] |= {"method": "POST", "postData": {"mimeType": "a/b"}}
+    empty["request"] |= {"method": "POST", "bodySize": 0}
+    problem = r"^entry 2 holds no body \(postData.text\); the browser did not save it$"
+
+    with pytest.raises(CaptureError, match=problem):
+        read_har(har(entry(signed=False), lost))
+    with pytest.raises(CaptureError, match=problem):
+        read_har(har(lost, lost), 2)
+    assert read_har(har(lost, empty), 2).body == b""
 
 
 @pytest.mark.parametrize("started", [None, "yesterday", "2024-04-16T14:31:29"])

@@ -242,25 +242,46 @@ def test_a_secret_comes_from_several_files(folder, signed):
     assert "previous secret 1" in done.out
 
 
+NO_HEADERS = (
+    "Give the headers: --timestamp and --signature, -H, or a capture such as "
+    "--http FILE."
+)
+MILLISECONDS = "--at must be in seconds, not milliseconds."
+HEADERLESS = ["verify", "body.json", "-H", "a: b"]
+
+
+def test_a_message_of_kafka_needs_no_option_for_headers(folder):
+    (folder / "message").write_bytes(sign_kafka_message({"a": 1}, SECRET))
+
+    assert "kafka_form" in call("explain", "message").out
+
+
+def test_a_message_that_is_a_question_ends_with_its_mark(folder):
+    assert call("verify", "--http", "body.json").err.endswith("is it raw HTTP?\n")
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["verify"], "Give a BODY"),
         (["verify", "--http", "body.json"], "line 1 is no header; is it raw HTTP?"),
+        (["verify", "body.json"], NO_HEADERS),
+        (["explain", "body.json"], NO_HEADERS),
         (["verify", "missing.json"], "missing.json: No such file"),
         (["verify", "."], "Is a directory"),
         (["verify", "a\0b"], "ValueError"),
         (["explain", "--http", "missing"], "No such file"),
         (["explain", "--har", "body.json"], "body.json: the file has no entries"),
         (["explain", "--http", "a", "--curl", "b"], "--http and --curl"),
-        (["explain", "body.json", "--candidates", "missing"], "No such file"),
+        (["explain", *HEADERLESS[1:], "--candidates", "missing"], "No such file"),
         (["verify", "body.json", "-H", "nonsense"], "--header takes"),
         (["verify", "body.json", "--at", "noon"], "--at"),
-        (["verify", "body.json", "--at", "nan"], "received_at"),
-        (["explain", "body.json", "--at", "nan"], "now must be"),
+        ([*HEADERLESS, "--at", "nan"], "--at must be a number of seconds."),
+        ([*HEADERLESS, "--at", "1795907692000"], MILLISECONDS),
+        (["explain", *HEADERLESS[1:], "--at", "-1e11"], MILLISECONDS),
         (["sign", "body.json", "--secret-file", "missing"], "No such file"),
         (["sign", "body.json", "--secret-file", "empty"], "is empty"),
-        (["explain", "body.json", "--secret-file", "empty"], "is empty"),
+        (["explain", *HEADERLESS[1:], "--secret-file", "empty"], "is empty"),
         (["sign"], "BODY"),
         (["frobnicate"], "frobnicate"),
         (["verify", "--frobnicate"], "--frobnicate"),
@@ -306,9 +327,11 @@ def test_a_file_that_is_too_large_is_refused(folder):
 
 
 @RUNNERS
-@pytest.mark.parametrize("name", ["sign", "verify", "explain"])
-def test_without_a_secret_and_a_terminal_nobody_is_asked(run, folder, name):
-    done = run(name, "body.json", secret=None)
+@pytest.mark.parametrize(
+    "args", [["sign", "body.json"], HEADERLESS, ["explain", *HEADERLESS[1:]]]
+)
+def test_without_a_secret_and_a_terminal_nobody_is_asked(run, folder, args):
+    done = run(*args, secret=None)
 
     assert done.status == 2
     assert "There is no secret: set PORT_CLIENT_SECRET" in done.err
@@ -352,6 +375,51 @@ def test_decrypt_prints_the_inputs_of_a_body(folder):
     assert done.json == line.json == {"password": "hunter2", "size": 2}
     assert (done.out.count("\n"), line.out.count("\n")) == (4, 1)
     assert custom.json == {"deep": {"password": "hunter2"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("nope.nope", "is not in the body."),
+        ("deep.nope", "is not in the body."),
+        ("deep.none.x.y", None),
+        ("deep.none", None),
+        ("deep.user.x", "is not in the body."),
+        ("list.7", "is not in the body."),
+        ("list.01", "is not in the body."),
+        ("list.0.user", "is not text, so it is not encrypted."),
+        ("list.*.user", "is not text, so it is not encrypted."),
+        ("list", "is not text, so it is not encrypted."),
+        ("deep", "is not text, so it is not encrypted."),
+        ("deep.listed", "could not be decrypted."),
+    ],
+)
+def test_a_path_to_no_encrypted_value_is_named(folder, path, problem):
+    body = {
+        "deep": {"user": "ada", "none": None, "listed": ["AAAA"]},
+        "list": [{"user": 7}, {"user": None}],
+    }
+    (folder / "custom").write_text(json.dumps(body))
+
+    done = call("decrypt", "--body", "custom", "--path", path)
+
+    if problem is None:
+        assert (done.status, json.loads(done.out)) == (0, body)
+        return
+    assert (done.status, done.out) == (1, "")
+    assert done.err.endswith(f" {problem}\n")
+    assert (path in done.err) is (path != "deep.listed")
+
+
+def test_a_body_that_is_no_object_has_nothing_to_decrypt(folder):
+    (folder / "number").write_text("7")
+
+    done = call("decrypt", "--body", "number")
+    named = call("decrypt", "--body", "number", "--path", "a")
+
+    assert (done.status, done.out) == (2, "")
+    assert "parsed JSON" in done.err
+    assert named == (1, "", "Error: a is not in the body.\n")
 
 
 def test_decrypt_reads_a_private_key(folder):
@@ -501,13 +569,13 @@ class TestTerminal:
         return process.returncode, shown.decode()
 
     def test_colours_are_shown(self, folder, signed):
-        status, shown = self.run("explain", "body.json", COLUMNS="60")
+        status, shown = self.run("explain", *HEADERLESS[1:], COLUMNS="60")
 
         assert status == 1
         assert "\x1b[1;31mThe delivery does not verify" in shown
 
     def test_no_color_is_respected(self, folder, signed):
-        _, shown = self.run("explain", "body.json", NO_COLOR="1")
+        _, shown = self.run("explain", *HEADERLESS[1:], NO_COLOR="1")
 
         assert "[31m" not in shown
 

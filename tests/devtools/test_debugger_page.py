@@ -571,7 +571,7 @@ def test_missing_doubled_and_renamed_headers(checker):
             Delivery(BODY, [stamp, (name, signature[1])]),
             Delivery(BODY, [stamp, (name, signature[1]), ("port-signature", "x")]),
         ]
-    for length in ("0", "9999", " 100 ", "-1", "９９", "1" * 13):
+    for length in ("0", f"{len(BODY) - 1}", "9999", " 100 ", "-1", "９９", "1" * 13):
         headers = [*signed(BODY + b"?"), ("content-length", length)]
         deliveries.append(Delivery(BODY, headers))
     compare(checker, deliveries)
@@ -591,6 +591,8 @@ DAMAGED = [
     f"{SECRET}\U000e0001",
     f"é{SECRET}",
     "${PORT_CLIENT_SECRET}",
+    "…",
+    "...",
     '"',
     "''",
     " ",
@@ -704,6 +706,7 @@ def captures():
     yield "http", lines
     yield "http", b"\n:method: POST\n" + raw.replace(b"\r\n", b"\n") + b"x"
     yield "http", raw[:-2] + b"Content-Length: 3\r\n\r\nabcdef"
+    yield "http", raw[:-2] + b"Content-Length: 3\r\n\r\nabc \r\n"
     yield "http", raw[:-2] + b"X: a\r\n b\xc3\xa9\r\n" + chunks
     yield "http", b"HTTP/1.1 200 OK\r\n\r\n"
     yield "http", b"no header"
@@ -727,6 +730,9 @@ def captures():
     bare = {"request": {"headers": [{"name": ":path", "value": "/"}]}}
     for entries in ([one], [bare, one], [one, one], [bare], []):
         yield "har", json.dumps({"log": {"entries": entries}}).encode()
+    for request in ({}, {"bodySize": 0}, {"bodySize": 0.0}, {"bodySize": -1}):
+        lost = {"request": {"method": "POST", "headers": headers, **request}}
+        yield "har", json.dumps({"log": {"entries": [lost]}}).encode()
     yield "har", b"[]"
     yield "har", b"{"
     for base64_body in (True, False):

@@ -240,7 +240,22 @@ def test_what_content_length_promises_is_missing():
     )
 
 
-@pytest.mark.parametrize("value", ["", "x", "9" * 13, "-1", "٣"])
+@pytest.mark.parametrize(
+    ("value", "size"), [("5", "2 bytes more"), ("6", "1 byte more")]
+)
+def test_a_body_that_is_longer_than_content_length_is_called_so(value, size):
+    headers = {**sign(b'{"a":1}', SECRET, timestamp=NOW), "content-length": value}
+
+    cause = why(b'{"a":2}', headers)
+
+    assert (cause.code, cause.proven) == ("unknown", False)
+    assert cause.text.endswith(
+        f" The file holds {size} than Content-Length says: the body was changed after "
+        "the header was written, or the file holds a second request."
+    )
+
+
+@pytest.mark.parametrize("value", ["", "x", "9" * 13, "-1", "٣", "7"])
 def test_a_content_length_that_is_none_says_nothing(value):
     headers = {**sign(b'{"a":1}', SECRET, timestamp=NOW), "content-length": value}
 

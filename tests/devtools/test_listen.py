@@ -239,6 +239,16 @@ async def test_a_response_that_takes_too_long_is_given_up(monkeypatch):
     assert "forwarded: no response" in printed
 
 
+async def test_a_line_says_why_there_was_no_response():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with receiver(forward=url, mode="compact") as client:
+        await client.post("/port", **signed())
+        printed = await client.printed("-> 502")
+    reason = "nothing answers there: is your application running?"
+    assert f"forwarded: no response ({reason})  -> 502" in printed
+
+
 async def test_a_response_in_many_pieces_is_read():
     async with Upstream() as upstream, receiver(forward=upstream.url) as client:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

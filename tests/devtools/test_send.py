@@ -99,6 +99,59 @@ def test_a_replay_is_the_same_request_twice(endpoint):
     assert done.out.count("200 OK") == 2
 
 
+TWICE = "The request ran twice: the endpoint has no replay store.\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "ran"),
+    [
+        ((200, b'{"status": "duplicate"}'), False),
+        ((303, b""), False),
+        ((200, b'{"status": "done"}'), True),
+        ((202, b""), True),
+        ((204, b""), True),
+    ],
+)
+def test_a_replay_that_ran_twice_is_called_so(second, ran):
+    answers = iter([(202, b"{}"), second])
+    with serve(respond=lambda *_: next(answers)) as endpoint:
+        done = call("send", endpoint.url, "--replay")
+
+    assert done.status == 0
+    assert done.out.endswith(TWICE) is ran
+
+
+def test_a_replay_that_is_refused_says_nothing_of_the_secret():
+    answers = iter([(200, b""), (401, b"")])
+    with serve(respond=lambda *_: next(answers)) as endpoint:
+        done = call("send", endpoint.url, "--replay")
+
+    assert (done.status, done.err) == (1, "")
+    assert TWICE not in done.out
+
+
+def test_a_genuine_request_that_is_refused_says_where_to_look(endpoint):
+    done = call("send", endpoint.url, secret="x" * 32)
+    forged = call("send", endpoint.url, "--stale")
+
+    assert (done.status, forged.status) == (1, 1)
+    assert "401 Unauthorized" in done.out
+    assert done.err == (
+        "Refused: another secret, or another clock? The log of the server says why.\n"
+    )
+    assert forged.err == ""
+
+
+def test_a_server_without_tls_is_called_so(endpoint):
+    url = endpoint.url.replace("http:", "https:")
+
+    done = call("send", url)
+
+    assert done.status == 1
+    assert done.err.startswith(f"Error: No TLS at {url} (")
+    assert done.err.endswith("): does the server speak plain http?\n")
+
+
 def test_the_agents_form_is_sent():
     with serve(agent=True) as endpoint:
         assert call("send", endpoint.url, "--agent").status == 0
@@ -252,8 +305,31 @@ def test_check_needs_an_endpoint_that_accepts_the_genuine_one(endpoint):
     line = call("send", endpoint.url, "--check", "--json", secret="x" * 32)
 
     assert done.status == 1
-    assert "got 401, so nothing was shown" in done.err
+    assert done.err == (
+        "Error: The endpoint refuses a genuine request (401): is the secret the same? "
+        "No forgery was judged.\n"
+    )
     assert line.json == {"genuine": 401, "forgeries": [], "refuses_all": False}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (422, "Your handler fails with this body (422): change it with --shape, --set"),
+        (500, "Your handler fails with this body (500): change it with --shape, --set"),
+        (404, "The endpoint answers 404: is it the right address?"),
+        (405, "The endpoint answers 405: is it the right address?"),
+        (503, "The endpoint answers 503 to a genuine request."),
+    ],
+)
+def test_check_says_why_the_genuine_request_failed(status, words):
+    with serve(respond=lambda *_: (status, b"")) as endpoint:
+        done = call("send", endpoint.url, "--check")
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith(f"Error: {words}")
+    assert done.err.endswith(" No forgery was judged.\n")
+    assert len(endpoint.requests) == 1
 
 
 def test_check_notices_an_endpoint_that_fails():

@@ -497,7 +497,7 @@ def test_a_response_that_is_too_large_is_not_read(kind, client, api, clock, make
 
 def test_a_token_that_is_too_large_is_not_read(kind, client, api):
     api.script("access_token", packed(8 * 1_048_576))
-    with pytest.raises(ReportingError, match="answer to the access token is larger"):
+    with pytest.raises(ReportingError, match=r"answer to the login .* is larger"):
         kind.do(client.run_action("a"))
 
 
@@ -580,13 +580,49 @@ def test_a_redirect_without_a_message_says_what_to_look_at(kind, clock):
 
 def test_an_answer_that_says_nothing_is_named_by_its_status(kind, clock):
     client = kind.make(clock, http_client=mock(kind, [(500, b"<html>")]))
-    with pytest.raises(ReportingError, match=r"500 to the access token$"):
+    with pytest.raises(
+        ReportingError, match=r"500 to the login \(POST /v1/auth/access_token\)$"
+    ):
         kind.do(client.run_action("a"))
 
 
 def test_a_401_without_a_message_names_the_credentials(kind, clock):
     client = kind.make(clock, http_client=mock(kind, [(401, b"")]))
-    with pytest.raises(ReportingError, match="the client secret is not valid"):
+    with pytest.raises(ReportingError) as caught:
+        kind.do(client.run_action("a"))
+    assert str(caught.value) == (
+        "Port answered 401 to the login (POST /v1/auth/access_token): the client id or "
+        "the client secret is not valid. Check PORT_CLIENT_ID, PORT_CLIENT_SECRET and "
+        "PORT_REGION."
+    )
+
+
+def test_what_port_says_of_a_refused_login_comes_before_what_to_check(kind, clock):
+    answer = (401, b'{"error": "invalid_credentials", "message": "No such client."}')
+    client = kind.make(clock, http_client=mock(kind, [answer]))
+    with pytest.raises(ReportingError) as caught:
+        kind.do(client.run_action("a"))
+    assert str(caught.value).endswith(
+        ": invalid_credentials: No such client. Check PORT_CLIENT_ID, "
+        "PORT_CLIENT_SECRET and PORT_REGION."
+    )
+    assert caught.value.error == "invalid_credentials"
+
+
+def test_only_a_refused_login_names_the_variables(kind, clock):
+    token = (200, b'{"accessToken": "t"}')
+    answers = [token, (401, b""), token, (401, b"")]
+    client = kind.make(clock, http_client=mock(kind, answers))
+    with pytest.raises(ReportingError, match=r"401 to a run .* is not valid$"):
+        kind.do(client.run_action("a"))
+
+
+def test_a_host_that_does_not_answer_is_named(kind, clock):
+    url = "http://127.0.0.1:1"
+    client = kind.make(clock, base_url=url, attempts=1)
+    with pytest.raises(
+        ReportingError, match=r"^Port, at 127\.0\.0\.1, did not answer to the login \("
+    ):
         kind.do(client.run_action("a"))
 
 

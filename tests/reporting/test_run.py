@@ -336,6 +336,7 @@ def test_a_failed_report_does_not_change_the_result(kind, client, api, records):
     assert (first.port_run_id, first.port_status_code) == ("r_unknown", 404)
     assert first.port_error == "not_found"
     assert 'Run with id "r_unknown" was not found' in first.getMessage()
+    assert first.getMessage().startswith("Port could not be told of run r_unknown: ")
     assert first.levelname == "ERROR"
 
 

@@ -2114,18 +2114,21 @@ const signsOf = (body, pairs, facts, damages) => {
   }
   const complete = !facts.causes.some((each) => each.code === "missing_header");
   if (facts.macs.length > 0 && facts.stamps.length > 0 && complete) {
-    signs.push(...guessBody(body, [...facts.causes, ...signs].map((each) => each.code)));
+    const codes = [...facts.causes, ...signs].map((each) => each.code);
+    signs.push(...guessBody(body, codes, Math.max(-missing, 0)));
   }
   return signs;
 };
 
-const guessBody = (body, found) => {
+const guessBody = (body, found, surplus) => {
   const wrapped = unwrap(body);
   if (wrapped !== null && !found.includes(wrapped.code)) return [wrapped];
   if (isCut(body) && !found.includes("truncated")) {
     return [cause("truncated", "The body seems to be cut: its JSON does not end.", false)];
   }
-  if (!EXPLAINING.some((each) => found.includes(each))) return [cause("unknown", describeUnknown(body), false)];
+  if (!EXPLAINING.some((each) => found.includes(each))) {
+    return [cause("unknown", describeUnknown(body, surplus), false)];
+  }
   return [];
 };
 
@@ -2135,8 +2138,12 @@ const cutStream = (body) => {
   return [cause("truncated", "The body was cut: the compressed data in it does not end.")];
 };
 
-const describeUnknown = (body) => {
+const describeUnknown = (body, surplus) => {
   const words = "No signature matches, and no known change of the body, the timestamp or the secret makes one match. ";
+  if (surplus > 0) {
+    return `${words}The file holds ${surplus} ${surplus === 1 ? "byte" : "bytes"} more than Content-Length says: `
+      + "the body was changed after the header was written, or the file holds a second request.";
+  }
   if (body === "") return `${words}The body is empty.`;
   try {
     parseStrict(body);
@@ -2152,7 +2159,7 @@ const describeUnknown = (body) => {
 
 const countMissing = (body, pairs) => {
   const text = findHeader(pairs, "content-length") ?? "";
-  return /^[0-9]{1,12}$/.test(text) ? Math.max(Number(text) - body.length, 0) : 0;
+  return /^[0-9]{1,12}$/.test(text) ? Number(text) - body.length : 0;
 };
 
 const ageOf = (stamp, now) => Number((now - readTimestamp(stamp)).toFixed(6));
@@ -2217,6 +2224,7 @@ const findDamage = (secret) => {
     ["holds an invisible character", /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(secret)],
     ["is wrapped in quotes", secret.length > 1 && secret[0] === secret.at(-1) && QUOTES.includes(secret[0])],
     ["is a ${…} that was not expanded", secret.startsWith("${") && secret.endsWith("}")],
+    ["is a placeholder", secret === "…" || secret === "..."],
   ];
   return problems.find(([, found]) => found)?.[0] ?? null;
 };
@@ -2408,7 +2416,9 @@ const readHttp = (binary) => {
   const values = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
   const length = values.get("content-length") ?? "";
   if ((values.get("transfer-encoding") ?? "").toLowerCase().includes("chunked")) body = joinChunks(body);
-  else if (/^[0-9]{1,12}$/.test(length)) body = body.slice(0, Number(length));
+  else if (/^[0-9]{1,12}$/.test(length) && trimOf(body.slice(Number(length)), WHITE_BYTES) === "") {
+    body = body.slice(0, Number(length));
+  }
   return newCapture(body, headers);
 };
 
@@ -2609,7 +2619,25 @@ const chooseEntry = (found, entry, what) => {
 
 const readHar = (binary, entry) => {
   const entries = listOf(memberOf(memberOf(loadCapture(binary), "log"), "entries"));
-  return chooseEntry(entries.map((each) => () => readHarEntry(each)), entry, "entries");
+  const lost = new Map(); // the number of each entry whose body the browser did not save
+  const found = entries.map((each, at) => () => {
+    const capture = readHarEntry(each);
+    if (hasLostBody(memberOf(each, "request"))) lost.set(capture, at + 1);
+    return capture;
+  });
+  const chosen = chooseEntry(found, entry, "entries");
+  if (lost.has(chosen)) {
+    throw new InputError(`entry ${lost.get(chosen)} holds no body (postData.text); the browser did not save it`);
+  }
+  return chosen;
+};
+
+/** Whether a POST had a body that is not in the capture. */
+const hasLostBody = (request) => {
+  const size = memberOf(request, "bodySize");
+  const empty = size instanceof NumberText && Number(size.text) === 0;
+  return memberOf(request, "method") === "POST"
+    && typeof memberOf(memberOf(request, "postData"), "text") !== "string" && !empty;
 };
 
 const readHarEntry = (entry) => {

@@ -136,17 +136,18 @@ def _signs(
         words = "The body is compressed, and Content-Encoding says so."
         signs.append(cause("gzip_body", words))
     missing = _count_missing(body, pairs)
-    if missing:
+    if missing > 0:
         noun = "byte is" if missing == 1 else "bytes are"
         words = f"The body was cut: {missing} {noun} missing, by Content-Length."
         signs.append(cause("truncated", words))
     yield from signs
     missing_header = any(each.code == "missing_header" for each in facts.causes)
     if facts.macs and facts.stamps and not missing_header:
-        yield from _guess(body, [each.code for each in (*facts.causes, *signs)])
+        codes = [each.code for each in (*facts.causes, *signs)]
+        yield from _guess(body, codes, max(-missing, 0))
 
 
-def _guess(body: bytes, found: Sequence[str]) -> Iterator[Cause]:
+def _guess(body: bytes, found: Sequence[str], surplus: int) -> Iterator[Cause]:
     """Yield what the body looks like; if it is nothing known, say so."""
     wrapped = unwrap(body)
     if wrapped is not None and wrapped.code not in found:
@@ -155,7 +156,7 @@ def _guess(body: bytes, found: Sequence[str]) -> Iterator[Cause]:
         words = "The body seems to be cut: its JSON does not end."
         yield cause("truncated", words, proven=False)
     elif not _EXPLAINING.intersection(found):
-        yield cause("unknown", _describe_unknown(body), proven=False)
+        yield cause("unknown", _describe_unknown(body, surplus), proven=False)
 
 
 def _damages(keys: Sequence[Key]) -> Iterator[Cause]:
@@ -172,9 +173,14 @@ def _cut_stream(body: bytes) -> Iterator[Cause]:
         yield cause("truncated", words)
 
 
-def _describe_unknown(body: bytes) -> str:
+def _describe_unknown(body: bytes, surplus: int) -> str:
     words = "No signature matches, and no known change of the body, the timestamp or "
     words += "the secret makes one match. "
+    if surplus:
+        noun = "byte" if surplus == 1 else "bytes"
+        words += f"The file holds {surplus} {noun} more than Content-Length says: the "
+        words += "body was changed after the header was written, or the file holds a "
+        return words + "second request."
     if not body:
         return words + "The body is empty."
     try:
@@ -189,11 +195,14 @@ def _describe_unknown(body: bytes) -> str:
 
 
 def _count_missing(body: bytes, pairs: Pairs) -> int:
-    """Return how many bytes Content-Length promises beyond those of *body*."""
+    """Return how many bytes Content-Length promises beyond those of *body*.
+
+    The number is negative if *body* has more.
+    """
     text = find_header(pairs, "content-length") or ""
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
         return 0
-    return max(int(text) - len(body), 0)
+    return int(text) - len(body)
 
 
 def _check_time(stamp: str, now: float) -> Iterator[Cause]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from functools import partial
@@ -26,6 +27,7 @@ from port_webhook.devtools._captures import (
     read_kafka,
     read_lambda,
 )
+from port_webhook.devtools._search import find_message
 from port_webhook.devtools._secrets import Candidate
 from port_webhook.devtools._terminal import fail
 
@@ -36,6 +38,7 @@ __all__ = [
     "Secrets",
     "Sources",
     "find_candidates",
+    "find_instant",
     "find_secrets",
     "read_file",
 ]
@@ -43,6 +46,8 @@ __all__ = [
 _MAX_FILE = 64 * 1024 * 1024
 _MAX_SECRET = 65_536
 _STDIN = "-"
+# As seconds they lie beyond the year 5000.
+_FIRST_MILLISECONDS = 1e11
 
 
 def read_file(path: str, limit: int = _MAX_FILE) -> bytes:
@@ -91,7 +96,19 @@ class Sources(NamedTuple):
         if capture is None or self.body is not None:
             known = capture or Capture(b"", [])
             capture = known._replace(body=read_file(self.body or _STDIN))
-        return capture._replace(headers=[*capture.headers, *self._read_headers()])
+        headers = [*capture.headers, *self._read_headers()]
+        if not headers and self._is_bare and find_message(capture.body) is None:
+            raise CaptureError(
+                "Give the headers: --timestamp and --signature, -H, or a capture such "
+                "as --http FILE"
+            )
+        return capture._replace(headers=headers)
+
+    @property
+    def _is_bare(self) -> bool:
+        """There is no capture, which could have headers."""
+        captures = (self.http, self.curl, self.har, self.lambda_event, self.kafka)
+        return all(each is None for each in captures)
 
     def _read_capture(self) -> Capture | None:
         entry = self.entry
@@ -126,6 +143,21 @@ class Sources(NamedTuple):
         if self.signature is not None:
             pairs.append((SIGNATURE_HEADER, self.signature))
         return pairs
+
+
+def find_instant(at: float | None, capture: Capture) -> float | None:
+    """Return when the delivery arrived, in seconds; None for now.
+
+    Raises:
+        CaptureError: ``--at`` is no such time.
+    """
+    if at is None:
+        return capture.received_at
+    if not math.isfinite(at):
+        raise CaptureError("--at must be a number of seconds")
+    if abs(at) >= _FIRST_MILLISECONDS:
+        raise CaptureError("--at must be in seconds, not milliseconds")
+    return at
 
 
 class Secrets(NamedTuple):

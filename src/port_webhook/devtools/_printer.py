@@ -161,6 +161,8 @@ class Printer:
             parts.append((record.source, _DIM))
         if record.forwarded is not None:
             found = record.forwarded.status or "no response"
+            if record.forwarded.error and self.mode != "readable":
+                found = f"{found} ({record.forwarded.error})"
             parts.append(
                 (f"forwarded: {found}", "" if record.forwarded.status else _RED)
             )

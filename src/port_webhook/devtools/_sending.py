@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -40,6 +41,8 @@ _MINUTE = 60
 _MAX_ANSWER = 1_048_576
 _MAX_INDEX = 10_000
 _MAX_STATUS = 400
+# What the library answers to a delivery that it has seen.
+_DUPLICATE = {"status": "duplicate"}
 
 
 class Variant(Enum):
@@ -63,6 +66,17 @@ class Answer(NamedTuple):
     def accepted(self) -> bool:
         """The endpoint took the request."""
         return self.status is not None and self.status < _MAX_STATUS
+
+    @property
+    def ran(self) -> bool:
+        """The handler ran, as far as the answer says."""
+        if self.status is None or not 200 <= self.status < 300:  # HTTP's own class
+            return False
+        try:
+            document: object = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return True
+        return document != _DUPLICATE
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -297,6 +311,9 @@ class Sender:
     def _name_failure(self, error: Exception) -> str:
         name, reason = type(error).__name__, str(error) or "no answer"
         if name == "ConnectError":
+            if "WRONG_VERSION_NUMBER" in reason:
+                where = f"No TLS at {self.url} ({reason})"
+                return f"{where}: does the server speak plain http?"
             return f"Nothing answers at {self.url} ({reason}): is the server running?"
         if name.endswith("Timeout"):
             return f"No answer in {self._timeout:g} s ({name}); see --timeout."

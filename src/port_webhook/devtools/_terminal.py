@@ -83,7 +83,8 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             command(*args, **kwargs)
         except (ConfigurationError, CaptureError) as error:
-            fail(str(error).rstrip(".") + ".")
+            text = str(error)
+            fail(text if text.endswith((".", "?")) else f"{text}.")
         except BrokenPipeError:
             raise  # typer ends it without a word
         except OSError as error:

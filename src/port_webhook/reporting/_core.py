@@ -290,7 +290,7 @@ class Core:
         except FailedRequestError:
             raise
         except Exception as error:  # whatever a transport of the caller's raises
-            raise unanswered(error, request, self._hide)
+            raise unanswered(error, request, self.settings.base_url, self._hide)
         return Reply(response, bytes(body.content))
 
     def _hide(self, text: str) -> str:

@@ -16,6 +16,7 @@ from port_webhook.exceptions import ConfigurationError
 
 __all__ = [
     "MAX_TEXT",
+    "TOKEN_PATH",
     "Outcome",
     "Request",
     "cut",
@@ -28,6 +29,7 @@ __all__ = [
     "read_level",
     "read_text",
     "run_action",
+    "show",
     "status_word",
     "update_run",
     "upsert_entity",
@@ -38,6 +40,7 @@ Outcome = Literal["SUCCESS", "FAILURE", "CANCELLED"]
 
 # A body may have 1 MiB, and JSON prints a character as up to 6 bytes.
 MAX_TEXT = 131_072
+TOKEN_PATH = "/v1/auth/access_token"
 _MAX_BODY = 1_048_576
 _CUT = "… (cut)"
 _SHOWN = 80
@@ -69,9 +72,8 @@ class Request(NamedTuple):
 def fetch_token(client_id: str, client_secret: str) -> Request:
     """Ask for the access token. Safe: the same one comes back until it expires."""
     body = {"clientId": client_id, "clientSecret": client_secret}
-    return Request(
-        "POST", "/v1/auth/access_token", _encode(body), "the access token", is_safe=True
-    )
+    what = f"the login (POST {TOKEN_PATH})"
+    return Request("POST", TOKEN_PATH, _encode(body), what, is_safe=True)
 
 
 def update_run(
@@ -146,7 +148,7 @@ def write_log(
         text = cut("\n".join(text or "" for _, text in lines))
         label = read_text("status_label", status_label)
         body = _given({"message": text, "statusLabel": label})
-    what = f"a log of run {_show(run_id)}"
+    what = f"a log of run {show(run_id)}"
     return Request("POST", path, _encode(body), what, is_safe=False)
 
 
@@ -158,7 +160,7 @@ def run_action(
     fields = {"properties": _read_mapping("properties", properties)}
     body = _encode(_given({**fields, "entity": _read_exact("entity", entity)}))
     params = _given({"run_as": _read_exact("run_as", run_as)})
-    what = f"a run of the action {_show(action)}"
+    what = f"a run of the action {show(action)}"
     return Request("POST", path, body, what, is_safe=False, params=params)
 
 
@@ -183,7 +185,7 @@ def upsert_entity(
         "create_missing_related_entities": _spell(create_missing_related_entities),
         **_given({"run_id": _read_exact("run_id", run_id)}),
     }
-    what = f"an entity of {_show(blueprint)}"
+    what = f"an entity of {show(blueprint)}"
     body = _encode(fields)
     return Request("POST", path, body, what, is_safe=True, params=params)
 
@@ -195,7 +197,7 @@ def decide_approval(
     description = read_text("description", description)
     body = _encode(_given({"status": decision, "description": description}))
     path = f"/v1/actions/runs/{_segment('run_id', run_id)}/approval"
-    what = f"the approval of run {_show(run_id)}"
+    what = f"the approval of run {show(run_id)}"
     return Request("PATCH", path, body, what, is_safe=False)
 
 
@@ -249,7 +251,7 @@ def cut(text: str) -> str:
 
 
 def _patch(run_id: str, fields: Mapping[str, Any]) -> Request:
-    what = f"the status of run {_show(run_id)}"
+    what = f"the status of run {show(run_id)}"
     return Request("PATCH", _run_path(run_id), _encode(fields), what, is_safe=True)
 
 
@@ -293,7 +295,8 @@ def _is_exact(text: str) -> bool:
     return True
 
 
-def _show(identifier: str) -> str:
+def show(identifier: str) -> str:
+    """Return an identifier as it can be printed: short, and on one line."""
     short = identifier if len(identifier) <= _SHOWN else f"{identifier[:_SHOWN]}…"
     return short if short.isprintable() else "?"
 

@@ -7,10 +7,12 @@ import math
 import random
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 import httpx2
 
 from port_webhook.exceptions import ReportingError
+from port_webhook.reporting._requests import TOKEN_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +30,7 @@ __all__ = [
 
 _TEMPORARY = (429, 502, 503, 504)
 _UNAUTHORIZED = 401
+_CREDENTIALS = "PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_REGION"
 # Before a connection stood, nothing was sent.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _BROKEN = (
@@ -128,6 +131,8 @@ def read_response(
         text += ": a redirect, which is not followed; see region and base_url"
     elif status == _UNAUTHORIZED:
         text += ": the client id or the client secret is not valid"
+    if status == _UNAUTHORIZED and request.path == TOKEN_PATH:
+        text = f"{text.rstrip('.')}. Check {_CREDENTIALS}."
     raise FailedRequestError(
         ReportingError(text, status_code=status, error=word),
         repeat=request.is_safe and status in _TEMPORARY,
@@ -145,7 +150,7 @@ def _quoted(text: object, hide: Callable[[str], str]) -> str | None:
 
 
 def unanswered(
-    error: Exception, request: Request, hide: Callable[[str], str]
+    error: Exception, request: Request, base_url: str, hide: Callable[[str], str]
 ) -> FailedRequestError:
     """Return what becomes of an exception of the HTTP client.
 
@@ -157,8 +162,10 @@ def unanswered(
         problem += f", {said}"
     elif isinstance(error, RuntimeError):
         problem += "; is the client closed, or used in a second event loop?"
+    host = urlsplit(base_url).hostname
+    text = f"Port, at {host}, did not answer to {request.what}: {problem}"
     return FailedRequestError(
-        ReportingError(f"Port did not answer to {request.what}: {problem}"),
+        ReportingError(text),
         repeat=not is_sent or (request.is_safe and isinstance(error, _BROKEN)),
     )
 

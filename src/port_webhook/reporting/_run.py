@@ -207,7 +207,8 @@ def write_failure(
         text = f"Port did not take a change of a run that it ends itself: {error}"
         _log.write(_log.DEBUG, text, "reporting_refused", **fields)
     else:
-        text = f"Port could not be told of a run: {error}"
+        run = _requests.show(run_id or "")
+        text = f"Port could not be told of run {run}: {error}"
         _log.write(_log.ERROR, text, "reporting_failed", **fields)
 
 

@@ -53,7 +53,7 @@ def check_settings(
         # Built anew: what is in the settings and in the environment by now counts.
         build_verifier()
     except ConfigurationError as error:
-        hint = f"Set {OPTIONS} or {SECRET}, or {SECRET} in the environment."
+        hint = f"Set {SECRET} in the environment, or the setting {SECRET} or {OPTIONS}."
         return [Error(str(error), hint=hint, id="port_webhook.E001")]
     return []
 

@@ -19,8 +19,9 @@ _MAX_DIGITS = 12
 def read_http(raw: bytes) -> Capture:
     """Read a request: its line, which may be missing, headers and body.
 
-    Line breaks may have lost their CR. What follows the body, by Content-Length, is
-    dropped: most often an editor's line break.
+    Line breaks may have lost their CR. White space that follows the body, by
+    Content-Length, is dropped: most often it is an editor's line break. If anything
+    else follows, all of it is kept, since the header may be wrong.
 
     Raises:
         CaptureError: *raw* is a response, or no HTTP.
@@ -41,7 +42,8 @@ def read_http(raw: bytes) -> Capture:
     else:
         length = values.get("content-length", "")
         if length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS:
-            body = body[: int(length)]
+            end_at = int(length)
+            body = body if body[end_at:].strip() else body[:end_at]
     return Capture(body, headers)
 
 

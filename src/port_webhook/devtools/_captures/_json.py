@@ -32,8 +32,22 @@ def read_har(raw: bytes, entry: int | None = None) -> Capture:
         CaptureError: *raw* is no HAR file, or it does not say which entry is meant.
     """
     log = _get(_load(raw), "log")
-    entries = [_read_entry(each) for each in _list(_get(log, "entries"))]
-    return _choose(entries, entry, "entries")
+    listed = _list(_get(log, "entries"))
+    entries = [_read_entry(each) for each in listed]
+    chosen = _choose(entries, entry, "entries")
+    at = next(at for at, each in enumerate(entries) if each is chosen)
+    if _has_lost_body(_get(listed[at], "request")):
+        raise CaptureError(
+            f"entry {at + 1} holds no body (postData.text); the browser did not save it"
+        )
+    return chosen
+
+
+def _has_lost_body(request: Any) -> bool:
+    """Tell whether a POST had a body that is not in the file."""
+    text = _get(_get(request, "postData"), "text")
+    is_post = _get(request, "method") == "POST"
+    return is_post and not isinstance(text, str) and _get(request, "bodySize") != 0
 
 
 def read_lambda(raw: bytes, entry: int | None = None) -> Capture:

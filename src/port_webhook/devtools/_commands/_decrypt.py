@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -31,6 +31,9 @@ from port_webhook.exceptions import (
     DecryptionError,
     PayloadError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["decrypt"]
 
@@ -84,6 +87,38 @@ def _decrypt_value(
     return decrypt_secret(value, secrets[-1])
 
 
+def _require_text(document: Any, path: str) -> None:
+    """End with a message if *path* leads to nothing that may be encrypted."""
+    try:
+        values = [*_find_values(document, path.split("."))]
+    except KeyError:
+        fail(f"{path} is not in the body.", REFUSED)
+    if not all(isinstance(each, str | None) for each in values):
+        fail(f"{path} is not text, so it is not encrypted.", REFUSED)
+
+
+def _find_values(value: Any, steps: list[str]) -> Iterator[Any]:
+    """Yield the values that `decrypt_properties` finds at a path.
+
+    Raises:
+        KeyError: The path leads nowhere.
+    """
+    if isinstance(value, list):
+        items = cast("Sequence[Any]", value)
+        if steps and steps[0] != "*":
+            known = {str(at): each for at, each in enumerate(items)}
+            items = [known[steps[0]]]
+        for each in items:
+            yield from _find_values(each, steps[1:]) if steps else (each,)
+    elif steps and value is not None:
+        if not isinstance(value, dict):
+            raise KeyError
+        members = cast("dict[str, Any]", value)
+        yield from _find_values(members[steps[0]], steps[1:])
+    else:
+        yield value
+
+
 def _decrypt_body(
     document: Any,
     paths: list[str] | None,
@@ -97,6 +132,8 @@ def _decrypt_body(
     if secrets:
         options["client_secret"] = secrets
     try:
+        for path in paths or ():
+            _require_text(document, path)
         return decrypt_properties(document, **options)
     except ConfigurationError as error:
         if paths or "in paths" not in str(error):

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from port_webhook.devtools._explain import diagnose
-from port_webhook.devtools._options import Sources, find_candidates
+from port_webhook.devtools._options import Sources, find_candidates, find_instant
 from port_webhook.devtools._parameters import (
     At,
     BodyFile,
@@ -71,7 +71,7 @@ def explain(
         capture.body,
         capture.headers,
         find_candidates(secret_file, candidates),
-        now=at if at is not None else capture.received_at,
+        now=find_instant(at, capture),
         kafka=capture.kafka,
     )
     if as_json:

@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 _MAX_SHOWN = 4000
-_ACCEPTED = range(200, 400)
+_UNAUTHORIZED = 401
+_HANDLER_FAILS = (422, 500)
+_NOT_THERE = (404, 405)
 
 
 def send(
@@ -110,6 +112,13 @@ def _send(
     request = outgoing.make(variant)
     answers = [sender.send(request) for _ in range(times)]
     _show(answers, sender, len(request.body), as_json=as_json)
+    if not answers[-1].accepted:
+        if variant is Variant.GENUINE and answers[0].status == _UNAUTHORIZED:
+            words = "Refused: another secret, or another clock? The log of the server "
+            console(stderr=True).print(Text(f"{words}says why."))
+        raise typer.Exit(REFUSED)
+    if times > 1 and all(each.ran for each in answers) and not as_json:
+        say("The request ran twice: the endpoint has no replay store.", "bold red")
     if variant is not Variant.GENUINE and not as_json:
         say("This forgery got through.", "bold red")
 
@@ -123,8 +132,6 @@ def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) ->
         say(f"{sender.method} {printable(sender.url)}, {size} bytes")
         for each in answers:
             _show_one(each)
-    if not answers[-1].accepted:
-        raise typer.Exit(REFUSED)
 
 
 def _show_one(answer: Answer) -> None:
@@ -153,14 +160,31 @@ def _check(sender: Sender, outgoing: Outgoing, *, as_json: bool) -> None:
         ]
         say_json({"genuine": genuine.status, "forgeries": listed, "refuses_all": right})
     elif not genuine.accepted:
-        words = genuine.error or f"got {genuine.status}, so nothing was shown"
-        fail(f"The genuine request failed: {words}", REFUSED)
+        fail(_name_refusal(genuine), REFUSED)
     else:
         _show_verdicts(verdicts)
         style = "bold green" if right else "bold red"
         say(f"{len(refused)} of {len(verdicts)} forgeries are refused.", style)
     if not right:
         raise typer.Exit(REFUSED)
+
+
+def _name_refusal(genuine: Answer) -> str:
+    """Say why nothing was checked, by the status of the genuine request."""
+    status = genuine.status
+    if status is None:
+        return f"The genuine request failed: {genuine.error}"
+    if status == _UNAUTHORIZED:
+        words = f"The endpoint refuses a genuine request ({status}): is the secret the "
+        words += "same?"
+    elif status in _HANDLER_FAILS:
+        words = f"Your handler fails with this body ({status}): change it with "
+        words += "--shape, --set or --body."
+    elif status in _NOT_THERE:
+        words = f"The endpoint answers {status}: is it the right address?"
+    else:
+        words = f"The endpoint answers {status} to a genuine request."
+    return f"{words} No forgery was judged."
 
 
 def _show_verdicts(verdicts: list[Verdict]) -> None:

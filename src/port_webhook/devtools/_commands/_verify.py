@@ -10,7 +10,7 @@ from rich.text import Text
 
 from port_webhook._kafka_message import read_message
 from port_webhook._verifier import Delivery, Verifier, set_source
-from port_webhook.devtools._options import Sources, find_secrets
+from port_webhook.devtools._options import Sources, find_instant, find_secrets
 from port_webhook.devtools._parameters import (
     Agent,
     At,
@@ -58,10 +58,10 @@ def verify(
         body, header, timestamp, signature, http, curl, har, lambda_, kafka, entry
     )
     capture = sources.read()
+    received_at = find_instant(at, capture)
     secrets = find_secrets(secret_file)
     verifier = Verifier(secrets.current, previous_secrets=secrets.previous, agent=agent)
     set_source(verifier, secrets.source)
-    received_at = at if at is not None else capture.received_at
     try:
         delivery = _verify(capture, verifier, received_at)
     except DeliveryError as error:
