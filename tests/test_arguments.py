@@ -639,8 +639,8 @@ def refuse(check, *args, message=None, **options):
 class BrokenClass:
     """As a lazy object that fails to look itself up."""
 
-    @property
-    def __class__(self):  # type: ignore[misc]  # what is tested
+    @property  # type: ignore[misc]  # a lazy object does it
+    def __class__(self):
         raise LookupError
 
 
