@@ -16,6 +16,8 @@ import argparse
 import importlib
 import os
 import platform
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -92,8 +94,6 @@ def main() -> None:
     options = arguments()
     measure.ROUNDS = options.rounds
     names = options.only or (SERVERS if options.servers else QUICK)
-    if options.all:
-        names = QUICK + SERVERS
     console = Console(width=None if Console().is_terminal else 160)
     before, began = os.getloadavg(), time.time()
     for name in names:
@@ -105,6 +105,25 @@ def main() -> None:
         for each in found:
             console.print(each.for_terminal())
         console.print(f"{name}: {time.time() - started:.0f} s\n", style="dim")
+    if options.all:
+        # In a process of its own: in one, Django keeps the addresses of its databases.
+        page = ["--markdown", str(options.markdown)] if options.markdown else []
+        command = [
+            sys.executable,
+            __file__,
+            "--servers",
+            "--rounds",
+            f"{options.rounds}",
+        ]
+        subprocess.run([*command, *page], check=True)
+    describe(options, before, began)
+
+
+def describe(
+    options: argparse.Namespace, before: tuple[float, float, float], began: float
+) -> None:
+    """Print the machine; write it, too, if all figures are of this run."""
+    console = Console(width=None if Console().is_terminal else 160)
     description = machine(before, began)
     console.print(description)
     # A part of the figures says nothing of where the others came from.
