@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ SESSION_APP = """
 def _no_secret_of_this_process(monkeypatch):
     monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
     monkeypatch.delenv("PORT_CLIENT_SECRET_FILE", raising=False)
+    # pytest warns of a plugin that another test imported before it.
+    monkeypatch.delitem(sys.modules, "port_webhook.testing.plugin", raising=False)
 
 
 @pytest.fixture
