@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -346,6 +347,36 @@ class TestFetchingAgain:
         assert slow.fetched == 1
         assert found == [source._verifier]
         assert found != [last]
+
+    def test_a_list_that_breaks_keeps_the_last_one_and_is_logged(
+        self, source, vault, clock, records
+    ):
+        class Broken(list[str]):
+            def __iter__(self):
+                raise LookupError
+
+        last = source()
+        vault.secret = Broken(["another"])
+        clock.now += 300
+
+        assert source() is last
+        assert [each.port_event for each in records] == ["secret_refresh_failed"]
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_process_that_was_forked_during_a_fetch_fetches_itself(
+        self, source, vault, clock
+    ):
+        source._lock.acquire()  # another thread is fetching
+        clock.now += 300
+        child = os.fork()
+        if child == 0:
+            source()
+            os._exit(vault.fetched)
+
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == vault.fetched + 1
 
     def test_a_thread_that_comes_late_does_not_fetch_again(self, source, vault, clock):
         class Lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -63,7 +64,7 @@ class VerifierSource:
             raise ConfigurationError(f"fetch returns {' and '.join(sorted(taken))}")
         self._fetch = fetch
         self._options = options
-        self._lock = threading.Lock()
+        self._lock, self._pid = threading.Lock(), os.getpid()
         self._fingerprint = 0
         self._verifier = self._refresh(None)
         self._fetched_at = self._now()
@@ -75,6 +76,9 @@ class VerifierSource:
     @boundary
     def __call__(self, _request: object = None) -> Verifier:
         """Return the verifier of the current secret, for any request."""
+        if self._pid != os.getpid():
+            # Forked: a thread that held the lock may not be here to release it.
+            self._lock, self._pid = threading.Lock(), os.getpid()
         if self._is_old() and self._lock.acquire(blocking=False):
             problem = None
             try:
@@ -107,10 +111,9 @@ class VerifierSource:
     def _refresh(self, last: Verifier | None) -> Verifier:
         """Fetch, and build a verifier unless the secrets are those of *last*."""
         try:
-            fetched = self._fetch()
-        except Exception as error:  # whatever the user's function raises
+            secret, previous = _split(self._fetch())
+        except Exception as error:  # the user's function, or what it returned
             raise ConfigurationError(f"fetch raised {type(error).__name__}")
-        secret, previous = _split(fetched)
         fingerprint = hash(tuple(read_secrets(secret, previous)))
         if last is None or fingerprint != self._fingerprint:
             last = Verifier(secret, previous_secrets=previous, **self._options)

@@ -1,5 +1,6 @@
 """The deliveries that are kept, in memory and in a file."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -215,3 +216,26 @@ def test_a_full_disk_costs_no_line_that_was_there(tmp_path, when):
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     again = History(9, tmp_path / "file")
     assert (len(again), again.skipped) == (1, 0)
+
+
+@pytest.mark.parametrize("when", ["start", "later"])
+def test_a_write_that_fails_half_way_is_undone(tmp_path, monkeypatch, when):
+    words = []
+    file = tmp_path / "history"
+    keep(History(9, file), record())
+    good = file.read_bytes()
+    history = History(9, file, words.append)
+
+    def fail(opened, data):
+        opened.write(data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_history, "_write_all", fail)
+    if when == "start":
+        with pytest.raises(OSError, match="No space"):
+            History(9, file)
+    else:
+        keep(history, record())
+        assert len(words) == 1
+    assert file.read_bytes() == good
+    assert [each.name for each in tmp_path.iterdir()] == ["history"]

@@ -209,6 +209,39 @@ async def test_an_answer_to_an_earlier_call_is_not_believed_in_asyncio(redis_ser
     await client.aclose()
 
 
+class OldPool(redis.BlockingConnectionPool):
+    """That of redis-py 6.0, whose method takes no argument."""
+
+    def disconnect(self):
+        super().disconnect()
+
+
+@pytest.mark.parametrize("kind", ["single", "blocking"])
+def test_a_client_of_another_kind_does_not_keep_a_wrong_connection(redis_server, kind):
+    if kind == "single":
+        options = {**redis_server.connection, "single_connection_client": True}
+        client = redis.Redis(**options)
+        connection = client.connection
+    else:
+        known = redis.Redis(**redis_server.connection).connection_pool
+        pool = OldPool(
+            connection_class=known.connection_class, **known.connection_kwargs
+        )
+        client = redis.Redis(connection_pool=pool)
+        client.ping()
+        (connection,) = pool._connections
+    store = RedisReplayStore(client, prefix="doubled:")
+    connection._parser = Doubling(connection)
+    assert store.claim("other", "b", 600) == "claimed"
+
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.claim(KEY, "c", 600)
+
+    assert not connection.is_connected
+    redis_server.client.delete("doubled:other")
+    client.close()
+
+
 SECRET = "password@host"  # made up
 
 

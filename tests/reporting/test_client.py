@@ -62,6 +62,11 @@ def test_an_entity_is_upserted_and_tied_to_its_run(kind, client, api):
     }
 
 
+def test_an_identifier_of_another_type_is_left_to_port(kind, client):
+    with pytest.raises(ReportingError, match="422"):
+        kind.do(client.upsert_entity("service", {"identifier": {"a": 1}}))
+
+
 def test_a_run_is_approved_or_declined(kind, client, api):
     kind.do(client.approve(api.add_run(), "fine"))
     kind.do(client.decline("r_1"))

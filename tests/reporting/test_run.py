@@ -100,7 +100,7 @@ def test_what_ends_a_process_is_a_failure_too(kind, client, api):
 
 
 @pytest.mark.parametrize(
-    "target", [None, "", ".", "..", "r_\ud800", Has(None), Has("")]
+    "target", [None, "", ".", "..", "r_\ud800", "a" * 131_073, Has(None), Has("")]
 )
 def test_without_a_run_nothing_is_reported(kind, client, api, target):
     def work(run):

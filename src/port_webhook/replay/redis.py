@@ -135,9 +135,16 @@ class _Scripts:
         return self._eval(_RELEASE, key, nonce, to_bytes(owner))
 
     def disconnect(self) -> Any:
-        """Close the idle connections of the client's pool, if it has one."""
-        pool: Any = getattr(self._client, "connection_pool", None)
-        return None if pool is None else pool.disconnect(inuse_connections=False)
+        """Close the client's own connection, or the idle ones of its pool."""
+        client: Any = self._client
+        own = getattr(client, "connection", None)
+        if own is not None:  # a client with a single connection
+            return own.disconnect()
+        pool = client.connection_pool  # which a client of a cluster has not
+        try:
+            return pool.disconnect(inuse_connections=False)
+        except TypeError:  # a blocking pool of redis-py 6.0 closes all
+            return pool.disconnect()
 
     def _eval(self, script: str, key: str, *args: bytes | int) -> Any:
         return self._client.eval(script, 1, self._prefix + to_bytes(key), *args)
