@@ -19,6 +19,7 @@ from port_webhook import (
     UnreadableBodyError,
     Verifier,
     _verifier,
+    sign,
     verify,
 )
 from port_webhook._verifier import SignedForms
@@ -186,7 +187,7 @@ class TestInstants:
         assert (error.age, error.max_age, error.max_future) == (330, 300, 60)
 
 
-class TestTheFunction:
+class TestTheFunctions:
     def test_it_does_not_look_for_the_agents_form_unless_it_is_asked(
         self, headers_for, secret, now
     ):
@@ -210,3 +211,9 @@ class TestTheFunction:
         verify(BODY, headers, secret, max_future=90, received_at=now - 90)
         with pytest.raises(TimestampError):
             verify(BODY, headers, secret, max_future=30, received_at=now - 31)
+
+    def test_signing_names_the_argument_that_is_wrong(self, secret):
+        assert message(ConfigurationError, sign, BODY, "").startswith("secret ")
+        assert message(ConfigurationError, sign, BODY, secret, timestamp=1) == (
+            "timestamp must be an int of 10 digits (seconds) or 13 (milliseconds)"
+        )
