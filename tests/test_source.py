@@ -378,6 +378,16 @@ class TestFetchingAgain:
 
         assert os.waitstatus_to_exitcode(status) == vault.fetched + 1
 
+    def test_the_lock_of_another_process_is_not_waited_for(self, source, vault, clock):
+        source._pid -= 1
+        source._lock.acquire()
+        clock.now += 300
+        fetched = vault.fetched
+
+        source()
+
+        assert vault.fetched == fetched + 1
+
     def test_a_thread_that_comes_late_does_not_fetch_again(self, source, vault, clock):
         class Lock:
             """Another thread fetches before this one takes the lock."""
