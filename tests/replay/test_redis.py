@@ -209,11 +209,16 @@ async def test_an_answer_to_an_earlier_call_is_not_believed_in_asyncio(redis_ser
     await client.aclose()
 
 
-class OldPool(redis.BlockingConnectionPool):
-    """That of redis-py 6.0, whose method takes no argument."""
+def make_old_pool(**options):
+    """Make a pool as of redis-py 6.0, whose `disconnect` takes no argument."""
+    pool = redis.BlockingConnectionPool(**options)
+    close = pool.disconnect
 
-    def disconnect(self):
-        super().disconnect()
+    def disconnect():
+        close()
+
+    pool.disconnect = disconnect
+    return pool
 
 
 @pytest.mark.parametrize("kind", ["single", "blocking"])
@@ -224,7 +229,7 @@ def test_a_client_of_another_kind_does_not_keep_a_wrong_connection(redis_server,
         connection = client.connection
     else:
         known = redis.Redis(**redis_server.connection).connection_pool
-        pool = OldPool(
+        pool = make_old_pool(
             connection_class=known.connection_class, **known.connection_kwargs
         )
         client = redis.Redis(connection_pool=pool)
