@@ -32,13 +32,14 @@ disallow_subclassing_any = false
 disallow_untyped_decorators = false
 untyped_calls_exclude = tests
 
-[mypy-aiokafka.*,boto3.*,botocore.*,bottle.*,celery.*,chalice.*,flask_restx.*,hvac.*,port_ocean.*,pyramid.*]
+[mypy-aiokafka.*,boto3.*,botocore.*,bottle.*,celery.*,flask_restx.*,hvac.*,port_ocean.*,pyramid.*]
 # Without types, or not installed.
 ignore_missing_imports = true
 
 [mypy-chalice.*]
 # Left out of the groups, and its types refuse its own documented imports.
 follow_imports = skip
+ignore_missing_imports = true
 
 [mypy-tests.*]
 ignore_errors = true
