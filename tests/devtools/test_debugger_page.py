@@ -11,12 +11,11 @@ import gzip
 import html
 import json
 import random
-import threading
 import unicodedata
 import urllib.parse
 import zlib
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,12 +42,10 @@ from port_webhook.testing import (
     sign_kafka_message,
 )
 
+from .browsing import CONTRASTS, Site, opener, running_browser
 from .damages import ALL, BLIND, DOCUMENT, NOW, OTHER, SECRET, compact, damage, mac, new
 
-# Without a browser this module is skipped as that one is.
-from .test_inspector_page import CHROMIUM, CONTRASTS, FLAGS
-
-from playwright.sync_api import expect, sync_playwright  # isort: skip  # after the skip
+from playwright.sync_api import expect  # isort: skip  # after the skip
 
 FOLDER = Path(__file__).parents[2] / "docs" / "_extra" / "signature-debugger"
 HTML = (
@@ -59,26 +56,17 @@ STAMP = str(NOW)
 PATIENCE, SLOW = 30_000, 120_000  # milliseconds
 
 
-class Site(ThreadingHTTPServer):
+class Debugger(Site):
     """The built page, and a list of what was asked for."""
-
-    daemon_threads = True
 
     def __init__(self):
         self.asked = []
-        super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(FOLDER)))
-        self.url = f"http://127.0.0.1:{self.server_port}/index.html"
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self):
-        self.shutdown()
-        self.server_close()
-        self.thread.join()
+        super().__init__(partial(_Handler, directory=str(FOLDER)))
+        self.url += "/index.html"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    server: Site
+    server: Debugger
 
     def log_message(self, *_):
         self.server.asked.append(self.path)
@@ -86,15 +74,13 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with running_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def site():
-    server = Site()
+    server = Debugger()
     yield server
     server.stop()
 
@@ -110,25 +96,8 @@ def checker(browser, site):
 
 @pytest.fixture
 def open_page(browser, site):
-    contexts = []
-    problems = []
-
-    def open_(address=site.url, **options):
-        options.setdefault("viewport", {"width": 1200, "height": 760})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.append(line.text))
-        page.goto(address)
-        return page
-
-    expect.set_options(timeout=PATIENCE)
-    yield open_
-    for each in contexts:
-        each.close()
-    assert problems == []
+    with opener(browser, PATIENCE) as open_:
+        yield lambda address=site.url, **options: open_(address, **options)
 
 
 class Delivery(NamedTuple):

@@ -1,64 +1,30 @@
 """The inspector in a real browser: Debian's Chromium, driven by playwright."""
 
 import json
-import shutil
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from port_webhook import sign
 from port_webhook.testing import action_invocation, sign_request
 
+from .browsing import CONTRASTS, Site, opener, running_browser
 from .listening import SECRET, Command
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = [
-    name
-    for name, found in (
-        ("the package playwright (group `browser`)", find_spec("playwright")),
-        ("Chromium (as root: apt-get install chromium)", CHROMIUM),
-    )
-    if not found
-]
-if MISSING:
-    pytest.skip(f"missing: {' and '.join(MISSING)}", allow_module_level=True)
+from playwright.sync_api import expect  # isort: skip  # after the skip
 
-from playwright.sync_api import expect, sync_playwright  # noqa: E402  # see above
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HTML = '</pre><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 PATIENCE = 10_000  # milliseconds
 
 
-class Application(ThreadingHTTPServer):
+class Application(Site):
     """What deliveries are forwarded to, and a page of a foreign origin."""
-
-    daemon_threads = True
 
     def __init__(self):
         self.bodies = []
         self.response = b"hello from the application"
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self):
-        self.shutdown()
-        self.server_close()
-        self.thread.join()
+        super().__init__(_Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -85,10 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with running_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +72,12 @@ def command(application):
 
 @pytest.fixture
 def open_page(browser):
-    contexts = []
-    problems = []
-
-    def note(text, kind):
+    def is_problem(line):
         # A receiver that has ended is no problem of the page.
-        if kind == "error" and "ERR_CONNECTION_" not in text:
-            problems.append(text)
+        return line.type == "error" and "ERR_CONNECTION_" not in line.text
 
-    def open_(address, **options):
-        options.setdefault("viewport", {"width": 1200, "height": 760})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: note(line.text, line.type))
-        page.goto(address)
-        return page
-
-    expect.set_options(timeout=PATIENCE)
-    yield open_
-    for each in contexts:
-        each.close()
-    assert problems == []
+    with opener(browser, PATIENCE, is_problem) as open_:
+        yield open_
 
 
 def genuine(command, document=None, path="/port"):
@@ -457,34 +403,6 @@ def test_it_is_readable_in_light_and_dark_on_a_desk_and_a_phone(
             expect(page.locator("#list")).to_be_visible()
         else:
             expect(back).to_be_hidden()
-
-
-CONTRASTS = """() => {
-  const light = (text) => {
-    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((part) => {
-      const value = part / 255;
-      return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = getComputedStyle(at).backgroundColor;
-      if (!color.endsWith(", 0)")) return color;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const low = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const texts = [...element.childNodes].filter((node) => node.nodeType === 3);
-    const own = texts.some((node) => node.data.trim());
-    if (!own || !element.checkVisibility() || element.disabled) continue;
-    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) low.push(`${element.className}: ${ratio.toFixed(1)}`);
-  }
-  return low;
-}"""
 
 
 def test_ten_thousand_deliveries_leave_the_page_small(tmp_path, open_page):
