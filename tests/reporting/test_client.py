@@ -523,6 +523,22 @@ def test_a_response_that_comes_byte_by_byte_is_given_up(kind, api):
     assert kind.do(client.run_action("a")) == {}
 
 
+def test_a_packed_response_that_holds_nothing_is_given_up(kind, api):
+    class Hasty(Clock):
+        def __call__(self):
+            self.now += 1
+            return self.now
+
+    client = kind.make(Hasty(), base_url=api.url, timeout=10)
+    kind.do(client.run_action("a"))
+    head = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n"
+    head += b"Content-Encoding: deflate\r\n\r\n2\r\n\x78\x9c\r\n"
+    nothing = b"5\r\n\0\0\0\xff\xff\r\n"  # an empty block
+    api.script("/runs", head + nothing * 100 + b"0\r\n\r\n")
+    with pytest.raises(ReportingError, match=r"not answer .* ReadTimeout"):
+        kind.do(client.run_action("a"))
+
+
 def test_without_a_timeout_a_slow_response_is_waited_for(kind, clock):
     http = mock(kind, [(200, b'{"accessToken": "t"}'), (202, b"{}")])
     http.timeout = None

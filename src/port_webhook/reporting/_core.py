@@ -29,14 +29,18 @@ from port_webhook.reporting._retry import (
 from port_webhook.reporting._token import Hidden, TokenCache
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterator,
+    )
     from contextlib import AbstractAsyncContextManager
 
     from port_webhook.reporting._options import Settings
     from port_webhook.reporting._requests import Request
     from port_webhook.reporting._token import Token
-
-    Take = Callable[[httpx2.Response, bytes], None]
 
 __all__ = ["IO", "AsyncIO", "BlockingIO", "Core", "drive", "is_reporting"]
 
@@ -69,9 +73,9 @@ class IO(Protocol):
         ...
 
     async def send(
-        self, method: str, url: str, take: Take, **options: Any
+        self, method: str, url: str, body: _Body, **options: Any
     ) -> httpx2.Response:
-        """Send a request; *take* gets each piece of the decoded body."""
+        """Send a request, and read the response into *body*."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -104,12 +108,13 @@ class BlockingIO:
         self._sleep = sleep
 
     async def send(
-        self, method: str, url: str, take: Take, **options: Any
+        self, method: str, url: str, body: _Body, **options: Any
     ) -> httpx2.Response:
-        """Send a request; *take* gets each piece of the decoded body."""
+        """Send a request, and read the response into *body*."""
         with self._http.stream(method, url, **options) as response:
+            response.stream = _Watched(response.stream, body.check_time)
             for piece in response.iter_bytes():
-                take(response, piece)
+                body.take(response, piece)
         return response
 
     async def sleep(self, seconds: float) -> None:
@@ -131,9 +136,9 @@ class AsyncIO:
         self._sleep = sleep
 
     async def send(
-        self, method: str, url: str, take: Take, **options: Any
+        self, method: str, url: str, body: _Body, **options: Any
     ) -> httpx2.Response:
-        """Send a request; *take* gets each piece of the decoded body."""
+        """Send a request, and read the response into *body*."""
         async with asyncio.timeout(None) as deadline:
 
             async def trace(event: str, _: object) -> None:
@@ -145,8 +150,9 @@ class AsyncIO:
             async with self._http.stream(
                 method, url, extensions={"trace": trace}, **options
             ) as response:
+                response.stream = _Watched(response.stream, body.check_time)
                 async for piece in response.aiter_bytes():
-                    take(response, piece)
+                    body.take(response, piece)
         return response
 
     async def sleep(self, seconds: float) -> None:
@@ -167,18 +173,26 @@ class _Body:
         self._request = request
         self._clock = clock
         self._patience = patience
-        self._end = math.inf
+        self._end: float | None = None
+
+    def check_time(self) -> None:
+        """Look at the clock; the first look starts the time.
+
+        Raises:
+            ReadTimeout: The response takes too long.
+        """
+        now = self._clock()
+        if self._end is None:
+            self._end = now + self._patience
+        if now > self._end:
+            raise httpx2.ReadTimeout("the whole response took too long")
 
     def take(self, response: httpx2.Response, piece: bytes) -> None:
-        """Add a piece.
+        """Add a piece of the decoded body.
 
         Raises:
             FailedRequestError: There are too many of them.
-            ReadTimeout: They take too long.
         """
-        now = self._clock()
-        if not self.content:
-            self._end = now + self._patience
         self.content += piece
         if len(self.content) > _MAX_RESPONSE:
             limit = f"{_MAX_RESPONSE // 1024 // 1024} MiB"
@@ -189,8 +203,33 @@ class _Body:
                 ),
                 repeat=False,
             )
-        if now > self._end:
-            raise httpx2.ReadTimeout("the whole response took too long")
+
+
+class _Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body as it arrives, before it is decoded.
+
+    A compressed body can go on for ever and be decoded to nothing.
+    """
+
+    def __init__(self, stream: Any, check: Callable[[], None]) -> None:
+        self._stream = stream
+        self._check = check
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._stream:
+            self._check()
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._check()
+            yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class Core:
@@ -278,7 +317,7 @@ class Core:
             response = await self._io.send(
                 request.method,
                 self.settings.base_url + request.path,
-                body.take,
+                body,
                 params=request.params or None,
                 content=request.body,
                 headers=headers,
