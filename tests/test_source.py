@@ -367,7 +367,7 @@ class TestFetchingAgain:
     def test_a_process_that_was_forked_during_a_fetch_fetches_itself(
         self, source, vault, clock
     ):
-        source._lock.acquire()  # another thread is fetching
+        source._locks[os.getpid()].acquire()  # another thread is fetching
         clock.now += 300
         child = os.fork()
         if child == 0:
@@ -378,26 +378,57 @@ class TestFetchingAgain:
 
         assert os.waitstatus_to_exitcode(status) == vault.fetched + 1
 
-    def test_the_lock_of_another_process_is_not_waited_for(self, source, vault, clock):
-        source._pid -= 1
-        source._lock.acquire()
+    def test_a_fetch_of_another_process_is_not_waited_for(self, source, vault, clock):
         clock.now += 300
+        source._fetched_at = clock.now  # it has just begun
+        source._locks = {0: threading.Lock()}
+        source._locks[0].acquire()
+        fetched = vault.fetched
+
+        source()
+        source()
+
+        assert vault.fetched == fetched + 1
+
+    def test_a_process_that_was_forked_between_fetches_waits_for_the_next(
+        self, source, vault
+    ):
+        source._locks = {0: threading.Lock()}
         fetched = vault.fetched
 
         source()
 
-        assert vault.fetched == fetched + 1
+        assert vault.fetched == fetched
+
+    def test_the_threads_of_a_process_that_was_forked_share_one_lock(self, source):
+        class Locks(dict[Any, Any]):
+            """Another thread is as far as this one before it sets its lock."""
+
+            def get(self, _key, _default=None):
+                return None
+
+        source._locks = locks = Locks()
+
+        source()
+        first = locks[os.getpid()]
+        source()
+
+        assert locks == {os.getpid(): first}
 
     def test_a_thread_that_comes_late_does_not_fetch_again(self, source, vault, clock):
         class Lock:
             """Another thread fetches before this one takes the lock."""
 
             def acquire(self, *, blocking):
-                source._lock = lock
+                source._locks[os.getpid()] = lock
                 source()
                 return lock.acquire(blocking=blocking)
 
-        lock, source._lock = source._lock, Lock()
+            def release(self):
+                lock.release()
+
+        lock = source._locks[os.getpid()]
+        source._locks[os.getpid()] = Lock()
         clock.now += 300
         fetched = vault.fetched
 

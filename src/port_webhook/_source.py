@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -64,7 +65,8 @@ class VerifierSource:
             raise ConfigurationError(f"fetch returns {' and '.join(sorted(taken))}")
         self._fetch = fetch
         self._options = options
-        self._lock, self._pid = threading.Lock(), os.getpid()
+        # One for each process: a fork may copy one that a thread holds.
+        self._locks = {os.getpid(): threading.Lock()}
         self._fingerprint = 0
         self._verifier = self._refresh(None)
         self._fetched_at = self._now()
@@ -76,10 +78,8 @@ class VerifierSource:
     @boundary
     def __call__(self, _request: object = None) -> Verifier:
         """Return the verifier of the current secret, for any request."""
-        if self._pid != os.getpid():
-            # Forked: a thread that held the lock may not be here to release it.
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        if self._is_old() and self._lock.acquire(blocking=False):
+        lock = self._locks.get(os.getpid()) or self._adopt()
+        if self._is_old() and lock.acquire(blocking=False):
             problem = None
             try:
                 # Another thread may have fetched between the two conditions.
@@ -89,7 +89,7 @@ class VerifierSource:
             except PortWebhookError as error:
                 problem = str(error)
             finally:
-                self._lock.release()
+                lock.release()
             # Not inside the handler: a log handler may look at sys.exc_info().
             if problem is not None:
                 _log.write(
@@ -99,6 +99,14 @@ class VerifierSource:
                     "secret_refresh_failed",
                 )
         return self._verifier
+
+    def _adopt(self) -> threading.Lock:
+        """Return the lock of a process that was forked."""
+        if any(each.locked() for each in [*self._locks.values()]):
+            # The fetch that went on is not one of this process.
+            self._fetched_at = -math.inf
+        # In one step, so that all threads get the same lock.
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def _is_old(self) -> bool:
         # A clock that went back makes a secret count as old.

@@ -608,3 +608,51 @@ async def test_the_asynchronous_store_works_in_a_cluster(redis_cluster):
 def test_the_module_needs_no_redis_py(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     assert replay_redis.RedisReplayStore(Answers(0)).claim(KEY, "a", 1) == "claimed"
+
+
+def test_a_client_of_a_cluster_does_not_keep_a_wrong_connection(redis_cluster):
+    from redis.cluster import RedisCluster
+
+    client = RedisCluster(**redis_cluster.connection, socket_timeout=30)
+    store = RedisReplayStore(client, prefix="cluster:")
+    assert store.claim(KEY, "a", 600) == "claimed"
+    pools = [
+        node.redis_connection.connection_pool
+        for node in client.get_nodes()
+        if node.redis_connection is not None
+    ]
+    connections = [each for pool in pools for each in pool._available_connections]
+    for connection in connections:
+        connection._parser = Doubling(connection)
+    assert store.claim(KEY, "b", 600) == "in_progress"
+
+    with pytest.raises(ReplayStoreError, match="cannot give"):
+        store.claim(KEY, "c", 600)
+
+    assert not any(each.is_connected for each in connections)
+    for connection in connections:
+        connection._parser = connection._parser._parser
+    assert store.release(KEY, "a") is True
+    client.close()
+
+
+async def test_an_asynchronous_one_does_not_either(redis_cluster):
+    from redis.asyncio.cluster import RedisCluster
+
+    async with RedisCluster(**redis_cluster.connection, socket_timeout=30) as client:
+        store = AsyncRedisReplayStore(client, prefix="cluster:")
+        assert await store.claim(KEY, "a", 600) == "claimed"
+        connections: list[Any] = [
+            each for node in client.get_nodes() for each in node._free
+        ]
+        for connection in connections:
+            connection._parser = AsyncDoubling(connection)
+        assert await store.claim(KEY, "b", 600) == "in_progress"
+
+        with pytest.raises(ReplayStoreError, match="cannot give"):
+            await store.claim(KEY, "c", 600)
+
+        assert not any(each.is_connected for each in connections)
+        for connection in connections:
+            connection._parser = connection._parser._parser
+        assert await store.release(KEY, "a") is True

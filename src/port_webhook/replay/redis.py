@@ -135,12 +135,14 @@ class _Scripts:
         return self._eval(_RELEASE, key, nonce, to_bytes(owner))
 
     def disconnect(self) -> Any:
-        """Close the client's own connection, or the idle ones of its pool."""
+        """Close the client's own connection, or the idle ones of its pools."""
         client: Any = self._client
         own = getattr(client, "connection", None)
         if own is not None:  # a client with a single connection
             return own.disconnect()
-        pool = client.connection_pool  # which a client of a cluster has not
+        pool = getattr(client, "connection_pool", None)
+        if pool is None:
+            return _disconnect_nodes(client.get_nodes())
         try:
             return pool.disconnect(inuse_connections=False)
         except TypeError:  # a blocking pool of redis-py 6.0 closes all
@@ -338,6 +340,24 @@ class AsyncRedisReplayStore:
 
     def _explain(self, error: BaseException) -> str:
         return _explain(error)
+
+
+def _disconnect_nodes(nodes: list[Any]) -> Any:
+    """Close the idle connections to each node of a cluster."""
+    if not hasattr(nodes[0], "redis_connection"):
+        return _adisconnect_nodes(nodes)
+    for node in nodes:
+        if node.redis_connection is not None:  # it was used
+            pool = node.redis_connection.connection_pool
+            pool.disconnect(inuse_connections=False)
+    return None
+
+
+async def _adisconnect_nodes(nodes: list[Any]) -> None:
+    for node in nodes:
+        # Before redis-py 8.1, all of its connections.
+        close = getattr(node, "disconnect_free_connections", node.disconnect)
+        await close()
 
 
 def _nonce() -> bytes:
