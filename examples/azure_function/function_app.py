@@ -7,7 +7,7 @@ import logging
 import os
 
 import azure.functions as func
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from redis import Redis
 
 from port_webhook import Delivery, DeliveryError, Verifier
@@ -30,8 +30,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 class NewVm(BaseModel):
     """The inputs of the action ``create_vm``."""
 
-    name: str
-    cpu: int
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")  # it becomes a host name
+    cpu: int = Field(ge=1, le=64)
 
 
 @handlers.on(action="create_vm", inputs=NewVm)
@@ -51,7 +51,7 @@ def delete_vm(delivery: Delivery, run: Run) -> dict[str, str]:
     if name is None:
         run.fail("The action was run without an entity.")
         return {}
-    log.info("deleting %s", name)
+    log.info("deleting %r", name)
     return {"deleted": name}
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import BackgroundTasks, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from port_webhook import Delivery, Verifier
 from port_webhook.adapters.fastapi import webhook
@@ -34,8 +34,8 @@ verifier = Verifier.from_env(replay_store=MemoryReplayStore(single_process=True)
 class NewVm(BaseModel):
     """The inputs of the action ``create_vm``."""
 
-    name: str
-    cpu: int
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")  # it becomes a host name
+    cpu: int = Field(ge=1, le=64)
 
 
 @handlers.on(action="create_vm", inputs=NewVm)
@@ -54,7 +54,7 @@ async def delete_vm(delivery: Delivery, run: AsyncRun) -> None:
     if name is None:
         await run.fail("The action was run without an entity.")
         return
-    log.info("deleting %s", name)
+    log.info("deleting %r", name)
 
 
 async def work(delivery: Delivery) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from redis import Redis
 
 from port_webhook import Delivery, PayloadError, Verifier
@@ -30,8 +30,8 @@ log.setLevel(logging.INFO)
 class NewVm(BaseModel):
     """The inputs of the action ``create_vm``."""
 
-    name: str
-    cpu: int
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")  # it becomes a host name
+    cpu: int = Field(ge=1, le=64)
 
 
 def make_handler(port: PortClient) -> Callable[[Delivery], object]:
@@ -52,7 +52,7 @@ def make_handler(port: PortClient) -> Callable[[Delivery], object]:
         if name is None:
             run.fail("The action was run without an entity.")
             return
-        log.info("deleting %s", name)
+        log.info("deleting %r", name)
 
     def handle(delivery: Delivery) -> None:
         try:

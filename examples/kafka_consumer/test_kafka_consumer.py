@@ -106,7 +106,7 @@ def test_machines_are_created_and_deleted_and_reported(
     entity = {"identifier": "web-1", "properties": {"cpu": 2}}
     assert ("/v1/blueprints/vm/entities", entity) in told
     logs = [sent["message"] for path, sent in told if path.endswith("/logs")]
-    assert logs == ["creating web-1 with 2 CPUs", "deleting web-1"]
+    assert logs == ["creating web-1 with 2 CPUs", "deleting 'web-1'"]
 
 
 def test_what_is_forged_or_does_not_fit_or_ran_before_stops_nothing(

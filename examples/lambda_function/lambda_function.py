@@ -10,7 +10,7 @@ import os
 
 import boto3
 from botocore.config import Config
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from port_webhook import Delivery, Verifier
 from port_webhook.adapters.aws_lambda import webhook
@@ -33,8 +33,8 @@ handlers = Dispatcher(report=port)
 class NewVm(BaseModel):
     """The inputs of the action ``create_vm``."""
 
-    name: str
-    cpu: int
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")  # it becomes a host name
+    cpu: int = Field(ge=1, le=64)
 
 
 @handlers.on(action="create_vm", inputs=NewVm)
@@ -54,7 +54,7 @@ def delete_vm(delivery: Delivery, run: Run) -> dict[str, str]:
     if name is None:
         run.fail("The action was run without an entity.")
         return {}
-    log.info("deleting %s", name)
+    log.info("deleting %r", name)
     return {"deleted": name}
 
 

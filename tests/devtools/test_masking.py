@@ -11,7 +11,7 @@ import pytest
 
 from port_webhook.devtools._copies import as_curl
 from port_webhook.devtools._history import Record
-from port_webhook.devtools._masking import Mask
+from port_webhook.devtools._masking import Mask, is_credential
 
 from .listening import SECRET, receiver
 
@@ -131,3 +131,22 @@ async def test_the_page_shows_it_in_no_form(body):
 def test_a_copy_is_masked_in_octal():
     record = Record(1.5, "http", "POST", "/", [], b"\0" + PLAIN.encode())
     assert "(hidden)" in Mask([PLAIN]).text(as_curl(record, "http://a/"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "Cookie", "X-Access-Token", "X-Functions-Key", "api_key"),
+        *("X-Session-Id", "X-Passwd", "X-Auth", "X-Goog-IAP-JWT-Assertion"),
+        *("X-Forwarded-Client-Cert", "X-MS-CLIENT-PRINCIPAL", "X-Credentials"),
+    ],
+)
+def test_a_header_with_a_credential_is_known_by_its_name(name):
+    assert is_credential(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["x-port-signature", "x-port-timestamp", "content-type", "user-agent"]
+)
+def test_other_headers_are_shown(name):
+    assert not is_credential(name)

@@ -227,7 +227,7 @@ def test_an_example_reports_what_port_accepts(example, load, api):
     assert [first, second, third] == [202 if later else 200] * 3
     assert [fourth, fifth] == [202 if later else 422] * 2
     assert api.log_of("r_1") == ["creating web-1 with 2 CPUs"]
-    assert api.log_of("r_2") == ["deleting web-1"]
+    assert api.log_of("r_2") == ["deleting 'web-1'"]
     ended = [api.runs[f"r_{number}"]["status"] for number in range(1, 6)]
     assert ended == ["SUCCESS", "SUCCESS", "FAILURE", "FAILURE", "FAILURE"]
     ((blueprint, entity, params),) = api.entities

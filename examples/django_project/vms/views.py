@@ -6,7 +6,7 @@ import logging
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from port_webhook import TriggerData
 from port_webhook.adapters.django import webhook
@@ -23,8 +23,8 @@ port_webhook = webhook(handlers)  # with the verifier that the settings describe
 class NewVm(BaseModel):
     """The inputs of the action ``create_vm``."""
 
-    name: str
-    cpu: int
+    name: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")
+    cpu: int = Field(ge=1, le=64)
 
 
 @handlers.on(action="create_vm", model=TriggerData[NewVm])

@@ -45,9 +45,16 @@ _CREDENTIALS = (
     "cookie",
     "token",
     "secret",
-    "password",
-    "api-key",
+    "passw",
+    "credential",
+    "session",
+    "jwt",
+    "x-auth",
+    "-key",
+    "_key",
     "apikey",
+    "client-cert",
+    "client-principal",
 )
 
 
