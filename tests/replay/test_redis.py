@@ -7,6 +7,7 @@ import inspect
 import logging
 import sys
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -656,3 +657,12 @@ async def test_an_asynchronous_one_does_not_either(redis_cluster):
         for connection in connections:
             connection._parser = connection._parser._parser
         assert await store.release(KEY, "a") is True
+
+
+def test_a_node_of_a_cluster_that_was_never_used_has_nothing_to_close():
+    used: Any = Mock()
+
+    replay_redis._disconnect_nodes([Mock(redis_connection=None), used])
+
+    pool = used.redis_connection.connection_pool
+    pool.disconnect.assert_called_once_with(inuse_connections=False)
