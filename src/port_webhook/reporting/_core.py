@@ -169,7 +169,7 @@ class _Body:
     def __init__(
         self, request: Request, clock: Callable[[], float], patience: float
     ) -> None:
-        self.content = bytearray()
+        self.content: bytearray = bytearray()
         self._request = request
         self._clock = clock
         self._patience = patience
