@@ -30,13 +30,20 @@ def page(name):
     return (ROOT / "docs" / name).read_text("utf-8")
 
 
+def sets_event(node):
+    return ast.unparse(node.targets[0]) == "fields['port_event']"
+
+
 def events():
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
             if isinstance(node, ast.Call) and len(node.args) > 2:
                 name = ast.unparse(node.func)
-                if name == "_log.write" or (name == "write" and source.stem == "_log"):
+                if name in ("_log.write", "write"):
                     yield ast.literal_eval(node.args[2])
+            # A record that is made without `write`.
+            if isinstance(node, ast.Assign) and sets_event(node):
+                yield ast.literal_eval(node.value)
 
 
 def codes(cls=exceptions.DeliveryError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from port_webhook import MethodNotAllowedError, Verifier
 from port_webhook import _log as log
 
 
@@ -107,3 +108,49 @@ def test_a_message_that_no_handler_takes_is_not_filled_in():
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
+
+
+def test_a_record_tells_the_place_that_wrote_it(records):
+    log.write(log.ERROR, "Something.", "some_event")
+
+    (record,) = records
+    name = test_a_record_tells_the_place_that_wrote_it.__name__
+    assert (record.pathname, record.funcName) == (__file__, name)
+    first = test_a_record_tells_the_place_that_wrote_it.__code__.co_firstlineno
+    assert record.lineno == first + 1
+
+
+def test_the_record_of_a_refusal_tells_the_place_that_wrote_it(records):
+    Verifier("a secret of sixteen bytes").reject(MethodNotAllowedError())
+
+    (record,) = records
+    assert (record.module, record.funcName) == ("_log", "rejected")
+
+
+def test_a_logger_that_is_disabled_or_filters_writes_nothing(records):
+    logger = logging.getLogger("port_webhook")
+    logger.addFilter(refuse := lambda _: False)
+    log.write(log.ERROR, "Something.", "some_event")
+    logger.removeFilter(refuse)
+    logger.disabled = True
+    log.write(log.ERROR, "Something.", "some_event")
+    logger.disabled = False
+
+    assert records == []
+
+
+def test_a_factory_of_records_of_the_users_own_is_used(records):
+    factory = logging.getLogRecordFactory()
+
+    def make(*args, **kwargs):
+        record = factory(*args, **kwargs)
+        record.request_id = "r_1"
+        return record
+
+    logging.setLogRecordFactory(make)
+    try:
+        log.write(log.ERROR, "Something.", "some_event")
+    finally:
+        logging.setLogRecordFactory(factory)
+
+    assert records[0].request_id == "r_1"

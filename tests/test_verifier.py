@@ -30,6 +30,7 @@ from port_webhook import (
     TimestampError,
     UnreadableBodyError,
     _json,
+    _secrets,
     _verifier,
 )
 from port_webhook.replay.memory import MemoryReplayStore
@@ -835,7 +836,7 @@ class TestSourceOfTheSecret:
 class TestWeakSecrets:
     @pytest.fixture(autouse=True)
     def _forget(self, monkeypatch):
-        monkeypatch.setattr(_verifier, "_weak_seen", set())
+        monkeypatch.setattr(_secrets, "_weak_seen", set())
 
     def test_a_short_secret_is_logged_once_for_a_process_and_a_secret(self, records):
         for _ in range(3):

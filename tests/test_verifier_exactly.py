@@ -18,7 +18,7 @@ from port_webhook import (
     TimestampError,
     UnreadableBodyError,
     Verifier,
-    _verifier,
+    _secrets,
     sign,
     verify,
 )
@@ -133,7 +133,7 @@ class TestMessages:
         assert message(ConfigurationError, verifier.self_check) == f"{text}aself_check"
 
     def test_a_weak_secret(self, monkeypatch, records):
-        monkeypatch.setattr(_verifier, "_weak_seen", set())
+        monkeypatch.setattr(_secrets, "_weak_seen", set())
 
         Verifier("fifteen-bytes-3")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from port_webhook._signature import DIVISORS, read_timestamp
 from port_webhook._tracebacks import boundary
@@ -14,15 +14,17 @@ from port_webhook.exceptions import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Any, Literal, Self, TypeVar
 
     from typing_extensions import TypeForm
 
     from port_webhook.models import AnyInvocation
 
-__all__ = ["Delivery", "Via"]
+    # Here, since making them takes a part of the time that an import may take.
+    T = TypeVar("T")
+    Via = Literal["port", "agent", "kafka"]
 
-Via = Literal["port", "agent", "kafka"]
-T = TypeVar("T")
+__all__ = ["Delivery"]
 
 _VIAS = ("port", "agent", "kafka")
 

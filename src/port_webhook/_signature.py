@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
@@ -296,7 +296,7 @@ def match_signature(
                 context.verify(macs[0])
             else:
                 _verify_any(context, macs)
-        except InvalidSignature:
+        except _invalid_signature():
             index += 1
         else:
             return index
@@ -308,6 +308,14 @@ def _verify_any(context: HMAC, macs: Sequence[bytes]) -> None:
     for mac in macs:
         try:
             return context.copy().verify(mac)
-        except InvalidSignature:
+        except _invalid_signature():
             continue
-    raise InvalidSignature
+    raise _invalid_signature()
+
+
+@cache
+def _invalid_signature() -> type[Exception]:
+    """Return what `HMAC.verify` raises; its module takes long to import."""
+    from cryptography.exceptions import InvalidSignature
+
+    return InvalidSignature

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from functools import wraps
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.exceptions import PortWebhookError
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 __all__ = ["boundary", "clean", "inner"]
 
 _PACKAGE = __name__.partition(".")[0]
-# What this library calls with payloads and secrets.
-_CALLED = {
-    *(*sys.stdlib_module_names, "cryptography", "msgspec", "pydantic"),
+# What this library calls with payloads and secrets, besides the standard library.
+_CALLED = (
+    *("cryptography", "msgspec", "pydantic"),
     # What a request to Port's API passes on its way, with its token.
     *("anyio", "h11", "httpcore2", "httpx2", "stamina", "tenacity"),
-}
+)
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 # The same of generators and asynchronous generators, too.
 _CAN_WAIT = 0x20 | _CO_COROUTINE | 0x200
@@ -73,7 +73,6 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
     code: Any = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _CO_COROUTINE:
 
-        @wraps(function)
         async def guarded_async(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await cast("Any", function)(*args, **kwargs)
@@ -82,9 +81,8 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
                 clean(error)
                 raise
 
-        return cast("Callable[P, T]", guarded_async)
+        return cast("Callable[P, T]", update_wrapper(guarded_async, function))
 
-    @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
@@ -93,7 +91,7 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
             clean(error)
             raise
 
-    return guarded
+    return update_wrapper(guarded, function)
 
 
 def inner(function: Callable[P, T]) -> Callable[P, T]:
@@ -180,7 +178,9 @@ def _clear_frames(trace: TracebackType | None) -> None:
     while trace is not None:
         library = _library_of(trace)
         # A user's own frame, such as a view's, ends it until ours come again.
-        clearing = library == _PACKAGE or (clearing and library in _CALLED)
+        clearing = library == _PACKAGE or (
+            clearing and (library in _CALLED or library in sys.stdlib_module_names)
+        )
         if clearing:
             # It refuses for a frame that still runs, which is a boundary itself.
             with suppress(RuntimeError):

@@ -12,22 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast, final
 
-from port_webhook import _log
-from port_webhook._arguments import (
-    read_body,
-    read_clock,
-    read_env,
-    read_instant,
-    read_secret,
-    read_secrets,
-    require_bool,
-    require_function,
-    require_seconds,
-    require_size,
-    require_text,
-)
-from port_webhook._delivery import Delivery, Via
-from port_webhook._log import DEBUG, get_logger
+from port_webhook._delivery import Delivery
 from port_webhook._signature import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -43,10 +28,8 @@ from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
     DeliveryError,
-    DuplicateDeliveryError,
     MalformedHeaderError,
     ReplayError,
-    ReplayStoreError,
     SignatureMismatchError,
     TimestampError,
 )
@@ -58,14 +41,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from port_webhook._delivery import Via
     from port_webhook._options import VerifierOptions
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import HMAC, Headers, SignedHeaders
     from port_webhook.replay import AsyncReplayStore, ReplayStore
     from port_webhook.replay._claims import Claim
 
+    Body = bytes | bytearray | memoryview | str
+
 __all__ = [
-    "Body",
     "CheckedHeaders",
     "Delivery",
     "SignedForms",
@@ -76,8 +61,7 @@ __all__ = [
     "verify",
 ]
 
-Body = bytes | bytearray | memoryview | str
-
+_DEBUG = 10  # logging's own
 _WEEK = 7 * 86_400
 # A replayed request is refused this much longer, in seconds, than its timestamp can
 # pass, so that the clocks of several machines may differ.
@@ -88,9 +72,6 @@ _BODY_DELAY = 30.0
 _TIMESTAMP_LIMIT = 10**13
 # A clock that is set lies between these: 2020 and 2100, in seconds.
 _EARLIEST, _LATEST = 1_577_836_800, 4_102_444_800
-_WEAK_BYTES = 16
-# Hashes of the weak secrets that were logged: once for a process and a secret.
-_weak_seen: set[int] = set()
 
 
 @final
@@ -182,8 +163,7 @@ class Verifier:
         "_max_body_bytes",
         "_max_future",
         "_min_age",
-        "_on_rejected",
-        "_on_verified",
+        "_records",
         "_replay",
         "_replay_scope",
         "_replay_ttl",
@@ -211,6 +191,18 @@ class Verifier:
         on_rejected: Callable[[DeliveryError], None] | None = None,
     ) -> None:
         """Check every argument now, not when a delivery arrives."""
+        # Loaded with the first verifier, so that the package is imported fast.
+        from port_webhook._arguments import (
+            read_secrets,
+            require_bool,
+            require_function,
+            require_seconds,
+            require_size,
+            require_text,
+        )
+        from port_webhook._log import Records
+        from port_webhook._secrets import remember, warn_of_weak
+
         secrets = read_secrets(secret, previous_secrets)
         self._max_age = _require_window("max_age", max_age)
         self._max_future = _require_window("max_future", max_future)
@@ -234,8 +226,7 @@ class Verifier:
             if function is not None:
                 require_function(name, function)
         self._clock = clock
-        self._on_verified = on_verified
-        self._on_rejected = on_rejected
+        self._records = Records(on_verified, on_rejected)
         self._replay = None
         if replay_store is not None:
             from port_webhook.replay._claims import Claims
@@ -243,9 +234,7 @@ class Verifier:
             self._replay = Claims(replay_store, lease=lease, fail_open=replay_fail_open)
         self._keys: list[HMAC] = [new_key(each) for each in secrets]
         self._secret_source = "an argument"
-        _warn_of_weak(secrets)
-        from port_webhook._secrets import remember
-
+        warn_of_weak(secrets)
         remember(self, secrets)
 
     @classmethod
@@ -270,6 +259,8 @@ class Verifier:
             raise ConfigurationError(
                 f"from_env reads {' and '.join(sorted(taken))} from the environment"
             )
+        from port_webhook._arguments import read_env
+
         source, secret, previous = read_env()
         verifier = cls(secret, previous_secrets=previous, **options)
         verifier._secret_source = source
@@ -377,12 +368,13 @@ class Verifier:
             else:
                 delivery = self._judge_once(body, headers, received_at)
             # Asked before the call, because this is the path of every delivery.
+            records = self._records
             if (
-                self._on_verified is not None
+                records.on_verified is not None
                 or delivery.secret_index
-                or get_logger().isEnabledFor(DEBUG)
+                or records.get_logger().isEnabledFor(_DEBUG)
             ):
-                self._accept(delivery)
+                records.verified(delivery)
             return delivery
         except BaseException as error:
             body, headers, delivery = b"", (), None
@@ -403,7 +395,7 @@ class Verifier:
                 with _naming_run(delivery):
                     await claim.atake()
                     await claim.afinish(commit=True)
-            self._accept(delivery)
+            self._records.verified(delivery)
             return delivery
         except BaseException as error:
             body, headers, delivery = b"", (), None
@@ -441,8 +433,8 @@ class Verifier:
 
         return Reception(
             lambda: self._open(body, headers, received_at),
-            accept=self._accept,
-            record=self._record,
+            accept=self._records.verified,
+            record=self._records.rejected,
             reject=self.reject,
         )
 
@@ -462,8 +454,8 @@ class Verifier:
 
         return AsyncReception(
             lambda: self._open(body, headers, received_at),
-            accept=self._accept,
-            record=self._record,
+            accept=self._records.verified,
+            record=self._records.rejected,
             reject=self.reject,
         )
 
@@ -504,42 +496,13 @@ class Verifier:
         """
         # A hook may hand the error to a tracker, frames and all.
         clean(error)
-        self._record(error)
-
-    def _record(self, error: DeliveryError) -> None:
-        level = _log.ERROR if isinstance(error, ReplayStoreError) else _log.WARNING
-        if _log.get_logger().isEnabledFor(level):
-            message = "Port delivery refused (%s): %s"
-            if isinstance(error, DuplicateDeliveryError):
-                message = "Port delivery not run again (%s): %s"
-            fields = {
-                **vars(error),
-                "code": error.code,
-                "http_status": error.http_status,
-            }
-            fields.pop("http_body", None)  # an error may have one of its own
-            code, text = error.code, str(error)
-            _log.write(level, message, "rejected", code, text, **fields)
-        if self._on_rejected is not None:
-            _log.call_hook(self._on_rejected, error)
-
-    def _accept(self, delivery: Delivery) -> None:
-        """Log the verified *delivery*, and call ``on_verified``."""
-        index = delivery.secret_index
-        level = _log.INFO if index else _log.DEBUG
-        if _log.get_logger().isEnabledFor(level):
-            message = f"Port delivery verified via {delivery.via}"
-            if index:
-                message += f" with previous secret {index}"
-            _log.write(level, message, "verified", via=delivery.via, secret_index=index)
-        if self._on_verified is not None:
-            _log.call_hook(self._on_verified, delivery)
+        self._records.rejected(error)
 
     def _leave(self, error: BaseException) -> None:
         """Clean what leaves a public method, and record it if it is a refusal."""
         clean(error)
         if isinstance(error, DeliveryError):
-            self._record(error)
+            self._records.rejected(error)
 
     def _judge_once(
         self,
@@ -590,6 +553,8 @@ class Verifier:
         elif type(body) is SignedForms:
             return self._judge_forms(body, stamp, macs)
         else:
+            from port_webhook._arguments import read_body
+
             payload = read_body(body, self._max_body_bytes)
         index = match_signature(self._keys, stamp, macs, payload)
         if index is None and self._agent:
@@ -677,9 +642,13 @@ class Verifier:
 
     def _now(self, received_at: object) -> float:
         """Return the instant to compare with, from the caller or from the clock."""
+        if received_at is None and self._clock is None:
+            return time.time()
+        from port_webhook._arguments import read_clock, read_instant
+
         if received_at is not None:
             return read_instant(received_at, "received_at")
-        return time.time() if self._clock is None else read_clock(self._clock)
+        return read_clock(cast("Callable[[], float]", self._clock))
 
     def _check_clock(self) -> None:
         if not _EARLIEST < self._now(None) < _LATEST:
@@ -726,21 +695,10 @@ def set_source(verifier: Verifier, source: str) -> None:
 
 
 def _require_window(name: str, value: object) -> float:
+    from port_webhook._arguments import require_seconds
+
     hint = "to accept an older delivery, pass received_at"
     return require_seconds(name, value, most=_WEEK, hint=hint)
-
-
-def _warn_of_weak(secrets: Sequence[bytes]) -> None:
-    for secret in secrets:
-        known = hash(secret)
-        if len(secret) < _WEAK_BYTES and known not in _weak_seen:
-            _weak_seen.add(known)
-            _log.write(
-                _log.WARNING,
-                f"A client secret is shorter than {_WEAK_BYTES} bytes: it can be "
-                "guessed from one captured delivery. Port's own are longer.",
-                "weak_secret",
-            )
 
 
 @boundary
@@ -761,6 +719,8 @@ def sign(
         UnreadableBodyError: *body* is neither bytes nor text.
         ConfigurationError: The secret or the timestamp is not valid.
     """
+    from port_webhook._arguments import read_body, read_secret
+
     raw = read_body(body, sys.maxsize)
     key = new_key(read_secret(secret, "secret"))
     stamp: object = int(time.time()) if timestamp is None else timestamp

@@ -62,6 +62,7 @@ _JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"}
 _CHALLENGE: Mapping[str, str] = MappingProxyType(
     {**_JSON, "WWW-Authenticate": "PortWebhook"}
 )
+_UNAUTHORIZED = b'{"error": "unauthorized"}'
 
 
 def _rebuild(
@@ -112,15 +113,7 @@ class VerificationError(DeliveryError):
     code: str = "verification_error"
 
 
-class _UnauthorizedError(VerificationError):
-    """Base class of the errors that are answered with 401."""
-
-    http_status: ClassVar[int] = 401
-    http_headers: Mapping[str, str] = _CHALLENGE
-    http_body: bytes = b'{"error": "unauthorized"}'
-
-
-class MissingHeaderError(_UnauthorizedError):
+class MissingHeaderError(VerificationError):
     """A header that carries the signature or its timestamp is absent.
 
     Attributes:
@@ -128,6 +121,9 @@ class MissingHeaderError(_UnauthorizedError):
     """
 
     code: str = "missing_header"
+    http_status: ClassVar[int] = 401
+    http_headers: Mapping[str, str] = _CHALLENGE
+    http_body: bytes = _UNAUTHORIZED
 
     def __init__(self, header: str) -> None:
         """Name the absent *header*."""
@@ -138,7 +134,7 @@ class MissingHeaderError(_UnauthorizedError):
         )
 
 
-class MalformedHeaderError(_UnauthorizedError):
+class MalformedHeaderError(VerificationError):
     """A signature header does not follow the grammar, or came more than once.
 
     Attributes:
@@ -147,6 +143,9 @@ class MalformedHeaderError(_UnauthorizedError):
     """
 
     code: str = "malformed_header"
+    http_status: ClassVar[int] = 401
+    http_headers: Mapping[str, str] = _CHALLENGE
+    http_body: bytes = _UNAUTHORIZED
 
     def __init__(
         self, header: str, problem: str, *, code: str = "malformed_header"
@@ -157,7 +156,7 @@ class MalformedHeaderError(_UnauthorizedError):
         super().__init__(f"The {header} header {problem}.")
 
 
-class SignatureMismatchError(_UnauthorizedError):
+class SignatureMismatchError(VerificationError):
     """No listed signature belongs to this payload, timestamp and secret.
 
     Attributes:
@@ -166,6 +165,9 @@ class SignatureMismatchError(_UnauthorizedError):
     """
 
     code: str = "signature_mismatch"
+    http_status: ClassVar[int] = 401
+    http_headers: Mapping[str, str] = _CHALLENGE
+    http_body: bytes = _UNAUTHORIZED
 
     def __init__(
         self,
@@ -188,7 +190,7 @@ class SignatureMismatchError(_UnauthorizedError):
         )
 
 
-class TimestampError(_UnauthorizedError):
+class TimestampError(VerificationError):
     """The timestamp lies outside the window, so the delivery may be a replay.
 
     Attributes:
@@ -199,6 +201,9 @@ class TimestampError(_UnauthorizedError):
     """
 
     code: str = "timestamp_error"
+    http_status: ClassVar[int] = 401
+    http_headers: Mapping[str, str] = _CHALLENGE
+    http_body: bytes = _UNAUTHORIZED
 
     def __init__(self, age: float, max_age: float, max_future: float) -> None:
         """Compare *age* with its two bounds, all in seconds."""

@@ -74,7 +74,7 @@ def test_what_cannot_be_imported_in_the_settings_is_named_by_its_path(site):
         }
     )
     assert default_verifier().has_replay_store
-    assert default_verifier()._on_rejected is a_function
+    assert default_verifier()._records.on_rejected is a_function
     site.set(
         PORT_WEBHOOK={
             **site.options,
