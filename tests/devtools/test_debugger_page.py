@@ -41,6 +41,7 @@ from port_webhook.testing import (
     sign_as_agent,
     sign_kafka_message,
 )
+from tests.placeholders import NO_PLACEHOLDERS, PLACEHOLDERS
 
 from .browsing import CONTRASTS, Site, opener, running_browser
 from .damages import ALL, BLIND, DOCUMENT, NOW, OTHER, SECRET, compact, damage, mac, new
@@ -559,9 +560,8 @@ DAMAGED = [
     f"{SECRET}\u00a0",
     f"{SECRET}\U000e0001",
     f"é{SECRET}",
-    "${PORT_CLIENT_SECRET}",
-    "…",
-    "...",
+    *PLACEHOLDERS,
+    *NO_PLACEHOLDERS,
     '"',
     "''",
     " ",

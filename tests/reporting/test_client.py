@@ -17,6 +17,8 @@ import stamina
 from port_webhook import ConfigurationError, PortWebhookError, ReportingError
 from port_webhook.reporting import AsyncPortClient, PortClient, _core
 from port_webhook.reporting._core import drive
+from port_webhook.reporting._options import read_credentials
+from tests.placeholders import NO_PLACEHOLDERS, PLACEHOLDERS
 
 from .conftest import Blocking, Clock
 from .port_api import CLIENT_ID, CLIENT_SECRET, LIFETIME, PortApi
@@ -735,6 +737,30 @@ def test_what_is_set_up_wrongly_is_refused_at_once(make, arguments, options):
     with pytest.raises(ConfigurationError) as caught:
         make(*arguments, **options)
     assert "user:x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [PortClient, AsyncPortClient])
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_a_placeholder_is_no_credential(make, text):
+    words = "looks like a placeholder that was never filled in"
+    for secret in (text, text.encode(), Secret(text)):
+        with pytest.raises(ConfigurationError) as caught:
+            make("id", secret)
+        assert str(caught.value) == f"client_secret {words}"
+    with pytest.raises(ConfigurationError) as caught:
+        make(text, "s")
+    assert str(caught.value) == f"client_id {words}"
+
+
+def test_a_placeholder_in_the_environment_is_no_credential(environment):
+    environment.setenv("PORT_CLIENT_SECRET", "$PORT_CLIENT_SECRET")
+    with pytest.raises(ConfigurationError, match="client_secret looks like"):
+        PortClient.from_env()
+
+
+@pytest.mark.parametrize("text", NO_PLACEHOLDERS)
+def test_what_only_resembles_a_placeholder_is_a_credential(text):
+    assert read_credentials(text, text) == (text, text)
 
 
 @pytest.fixture

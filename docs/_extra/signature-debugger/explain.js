@@ -2210,6 +2210,18 @@ class Refusal extends Error {
   }
 }
 
+const WORDS = " *[.$]?[A-Za-z_]\\w*(?:[ .:/'-]+\\w+)* *";
+const PLACEHOLDER = new RegExp(
+  "^(?:\\$(?:env:)?[A-Za-z_]\\w*|%[A-Za-z_]\\w*%" +
+  `|\\$\\(${WORDS}\\)|#?\\{${WORDS}\\}|\\{\\{${WORDS}\\}\\}|<${WORDS}>)$`,
+);
+const MAX_PLACEHOLDER = 63;
+
+/** Whether the whole secret stands for a value that was to replace it. */
+const isPlaceholder = (secret) =>
+  ["…", "..."].includes(secret) || (secret.startsWith("${") && secret.endsWith("}")) ||
+  (secret.length <= MAX_PLACEHOLDER && PLACEHOLDER.test(secret));
+
 /** What an editor, a shell or a template did to a secret; or null. */
 const findDamage = (secret) => {
   const lines = secret.replace(/\r\n/g, "\n");
@@ -2223,8 +2235,7 @@ const findDamage = (secret) => {
     ["has white space around it", strip(secret) !== secret],
     ["holds an invisible character", /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(secret)],
     ["is wrapped in quotes", secret.length > 1 && secret[0] === secret.at(-1) && QUOTES.includes(secret[0])],
-    ["is a ${…} that was not expanded", secret.startsWith("${") && secret.endsWith("}")],
-    ["is a placeholder", secret === "…" || secret === "..."],
+    ["looks like a placeholder that was never filled in", isPlaceholder(secret)],
   ];
   return problems.find(([, found]) => found)?.[0] ?? null;
 };
