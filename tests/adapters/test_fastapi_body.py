@@ -112,6 +112,20 @@ async def test_a_truncated_body_is_unreadable(app, way):
     assert [type(error) for error in rejected] == [UnreadableBodyError]
 
 
+@every_way
+async def test_a_body_that_is_not_bytes_is_a_bad_request(app, way):
+    rejected: list[Any] = []
+
+    @way(app, make(on_rejected=rejected.append))
+    def endpoint():
+        pytest.fail("called")
+
+    sent, _ = await ask(app, part(BODY[:5]), part(None, more=False))
+    assert sent[0]["status"] == 400
+    assert [type(error) for error in rejected] == [UnreadableBodyError]
+    assert "NoneType, not bytes" in str(rejected[0])
+
+
 def test_a_form_that_was_read_first_is_400(app, client):
     @app.post("/port")
     def endpoint(

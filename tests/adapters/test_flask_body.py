@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask, g, request
@@ -410,6 +411,18 @@ def test_a_server_may_give_a_body_in_parts(app, client, seen):
     environ = {"wsgi.input": Parts(body)}
     assert post_chunked(client, body, environ=environ).status_code == 200
     assert [each.payload for each in seen.deliveries] == [body, body]
+
+
+def test_a_body_that_the_server_does_not_wait_for_is_a_bad_request(
+    app, client, seen, rejected
+):
+    app.post("/port")(webhook(make(on_rejected=rejected.append))(seen))
+    stream = SimpleNamespace(read=lambda _: None, close=lambda: None)
+    environ = {"wsgi.input": stream}
+    assert post(client, environ_overrides=environ).status_code == 400
+    assert post_chunked(client, BODY, environ=environ).status_code == 400
+    assert [error.code for error in rejected] == ["unreadable_body"] * 2
+    assert seen.deliveries == []
 
 
 @pytest.mark.parametrize("send", [post, post_chunked], ids=["length", "chunked"])

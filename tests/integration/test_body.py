@@ -303,6 +303,11 @@ async def test_chunks_that_end_early_are_a_truncated_body():
         await collect(stream(b"12"), "4", 4)
 
 
+async def test_a_chunk_that_is_not_bytes_is_named():
+    with pytest.raises(UnreadableBodyError, match="is NoneType, not bytes"):
+        await collect(stream(b"12", None), "4", 4)
+
+
 async def test_what_reading_raises_goes_through_without_what_was_read():
     async def chunks():
         yield b"a secret"

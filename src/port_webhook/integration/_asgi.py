@@ -22,6 +22,7 @@ from port_webhook.integration._body import (
     check_charset,
     check_media,
     declared_length,
+    not_bytes,
     perhaps_consumed,
 )
 from port_webhook.integration._lifecycle import (
@@ -257,7 +258,10 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise ConnectionResetError
         more = message.get("more_body", False)
         body = message.get("body", b"")
-        size += len(body)
+        try:  # costs nothing until something is raised
+            size += len(body)
+        except TypeError:
+            raise not_bytes(body)
         if size > limit:
             raise BodyTooLargeError(limit)
         if body:  # an empty part would take memory, and no limit counts it

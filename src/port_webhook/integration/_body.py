@@ -24,6 +24,7 @@ __all__ = [
     "check_method",
     "collect",
     "declared_length",
+    "not_bytes",
     "perhaps_consumed",
 ]
 
@@ -172,6 +173,14 @@ def perhaps_consumed(body: bytes) -> SignedForms:
     return SignedForms("port", candidates())
 
 
+def not_bytes(chunk: object) -> UnreadableBodyError:
+    """Return the error for a part of a body that is not bytes, such as None."""
+    return UnreadableBodyError(
+        f"The server or a middleware passed a part of the body that is "
+        f"{type(chunk).__name__}, not bytes."
+    )
+
+
 @boundary
 async def collect(
     chunks: AsyncIterable[bytes], length: str | None, limit: int
@@ -190,7 +199,10 @@ async def collect(
     declared = declared_length(length, limit)
     body = bytearray()
     async for chunk in chunks:
-        body += chunk
+        try:  # costs nothing until something is raised
+            body += chunk
+        except TypeError:
+            raise not_bytes(chunk)
         if len(body) > limit:
             raise BodyTooLargeError(limit)
     return check_body(bytes(body), declared, limit)

@@ -65,6 +65,11 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
             )
     try:
         body = _read_up_to(environ["wsgi.input"], size)
+    except BlockingIOError:
+        raise UnreadableBodyError(
+            "The server or a middleware passed a wsgi.input that does not wait for the "
+            "body: reading it gave None instead of bytes."
+        )
     except Exception as error:  # each server has errors of its own
         raise UnreadableBodyError(
             f"The server could not read the body to its end ({type(error).__name__}); "
@@ -77,14 +82,16 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
 
 def _read_up_to(stream: Any, size: int) -> bytes:
     """Read *size* bytes, or less where the *stream* ends; one read may give less."""
-    body: bytes = stream.read(size) if size else b""
-    if not body or len(body) == size:
+    body: bytes | None = stream.read(size) if size else b""
+    if body and len(body) == size:
         return body
-    parts = [body]
-    size -= len(body)
-    while size > 0 and (body := stream.read(size)):
+    parts: list[bytes] = []
+    while body:
         parts.append(body)
         size -= len(body)
+        body = stream.read(size) if size > 0 else b""
+    if body is None:  # a socket that does not block has nothing yet
+        raise BlockingIOError
     return b"".join(parts)
 
 

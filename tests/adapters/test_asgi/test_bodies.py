@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from port_webhook import (
     UnreadableBodyError,
     sign,
@@ -71,6 +73,26 @@ async def test_nothing_is_sent_to_a_client_that_is_gone():
     assert answer.sent == []
     assert app.scopes == []
     assert [type(error) for error in rejected] == [UnreadableBodyError]
+
+
+@pytest.mark.parametrize("before", [b"", BODY[:5]])
+async def test_a_body_that_is_not_bytes_is_a_bad_request(before, records):
+    app = App()
+    messages = parts(before, None)
+    answer = await ask(PortWebhookMiddleware(app, make()), scope_of(), *messages)
+    assert (answer.status, app.scopes) == (400, [])
+    (record,) = records
+    assert record.port_code == "unreadable_body"
+    assert "is NoneType, not bytes" in record.getMessage()
+
+
+async def test_an_error_of_the_server_is_not_taken_for_such_a_body():
+    async def receive():
+        raise TypeError
+
+    middleware = PortWebhookMiddleware(App(), make())
+    with pytest.raises(TypeError):
+        await middleware(scope_of(), receive, Connection().send)
 
 
 async def test_nothing_is_sent_when_the_server_cannot_receive():

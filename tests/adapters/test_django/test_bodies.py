@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -180,6 +181,17 @@ def test_a_body_that_the_server_cannot_read_is_a_bad_request(
     assert response.status_code == 400
     assert "could not read the body" in caplog.text
     assert str(error) not in caplog.text
+
+
+@pytest.mark.parametrize("changes", [{}, chunked(BODY)], ids=["length", "chunked"])
+def test_a_body_that_the_server_does_not_wait_for_is_a_bad_request(
+    *, site, views, view, verifier, changes, caplog
+):
+    site.serve(webhook(verifier)(view))
+    stream = SimpleNamespace(read=lambda *_: None, readline=None)
+    response = site.send(**{**changes, "wsgi.input": stream})
+    assert (response.status_code, views.seen) == (400, [])
+    assert "could not read the body" in caplog.text
 
 
 @pytest.mark.parametrize("length", ["100", "+27", "²"])

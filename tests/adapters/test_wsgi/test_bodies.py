@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from port_webhook.adapters.wsgi import PortWebhookMiddleware
@@ -70,6 +72,21 @@ def test_a_body_that_the_server_cannot_read_is_a_bad_request(
     assert status == "400 Bad Request"
     assert type(error).__name__ in caplog.text
     assert str(error) not in caplog.text
+
+
+@pytest.mark.parametrize("length", [str(len(BODY)), None])
+@pytest.mark.parametrize("given", [[None], [BODY[:5], None]])
+def test_a_body_that_the_server_does_not_wait_for_is_a_bad_request(
+    *, client, app, verifier, given, length, caplog
+):
+    """``read()`` of a socket that does not block returns None."""
+    middleware = PortWebhookMiddleware(app, verifier)
+    left = iter(given)
+    stream = SimpleNamespace(read=lambda _: next(left))
+    changes = {"wsgi.input": stream, "wsgi.input_terminated": True}
+    status, _, _ = client.send(middleware, CONTENT_LENGTH=length, **changes)
+    assert (status, app.seen) == ("400 Bad Request", [])
+    assert "does not wait for the body" in caplog.text
 
 
 @pytest.mark.parametrize("declared", [True, False])

@@ -23,6 +23,7 @@ from port_webhook.integration import (
     check_media,
     declared_length,
 )
+from port_webhook.integration._body import not_bytes
 
 from ._choice import choosing
 from ._claims import CLAIMS_KEY, exception_of
@@ -184,7 +185,11 @@ async def _read_body(request: Request, headers: dict[bytes, str], limit: int) ->
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise UnreadableBodyError("The connection ended before the body did.")
-        body += message.get("body", b"")
+        chunk = message.get("body", b"")
+        try:  # costs nothing until something is raised
+            body += chunk
+        except TypeError:
+            raise not_bytes(chunk)
         if len(body) > limit:
             raise BodyTooLargeError(limit)
         more = message.get("more_body", False)
