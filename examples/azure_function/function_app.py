@@ -20,6 +20,7 @@ log.setLevel(logging.INFO)  # the host has a handler on the root logger
 
 redis = Redis.from_url(os.environ["REDIS_URL"], socket_timeout=1)
 verifier = Verifier.from_env(replay_store=RedisReplayStore(redis), replay_scope="vms")
+verifier.self_check()  # does the store answer?
 port = PortClient.from_env(logger=log)  # what is logged is in the run's log, too
 handlers = Dispatcher(report=port)
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import azure.functions as func
 import httpx2
 import pytest
 
-from port_webhook import Verifier
+from port_webhook import ReplayStoreError
+from port_webhook.replay import redis as redis_stores
 from port_webhook.replay.memory import MemoryReplayStore
 from port_webhook.testing import sign_request, trigger_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from port_webhook.replay import ReplayStore
 
     Call = Callable[..., tuple[int, Any]]
 
@@ -47,14 +50,18 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return told
 
 
+def load(monkeypatch: pytest.MonkeyPatch, store: ReplayStore) -> Any:
+    """Import the application anew, with *store* in place of the one in Redis."""
+    monkeypatch.setenv("REDIS_URL", "redis://localhost")  # nobody connects to it
+    monkeypatch.setattr(redis_stores, "RedisReplayStore", lambda _: store)
+    sys.modules.pop("function_app", None)
+    return importlib.import_module("function_app")
+
+
 @pytest.fixture
 def call(told: Told, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Return a function that calls one of the application, as the host does."""
-    monkeypatch.setenv("REDIS_URL", "redis://localhost")  # nobody connects to it
-    sys.modules.pop("function_app", None)
-    module = importlib.import_module("function_app")
-    store = MemoryReplayStore(single_process=True)
-    monkeypatch.setattr(module, "verifier", Verifier(SECRET, replay_store=store))
+    module = load(monkeypatch, MemoryReplayStore(single_process=True))
     functions = {each.get_function_name(): each for each in module.app.get_functions()}
 
     def call(
@@ -101,6 +108,17 @@ def test_a_request_runs_once(call: Call, told: Told) -> None:
     told.clear()
     assert call(*request) == (200, {"status": "duplicate"})
     assert told == []
+
+
+def test_without_its_store_the_application_does_not_start(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Down(MemoryReplayStore):
+        def claim(self, *_: object) -> NoReturn:
+            raise OSError
+
+    with pytest.raises(ReplayStoreError):
+        load(monkeypatch, Down(single_process=True))
 
 
 def test_a_forgery_is_refused(call: Call, told: Told) -> None:

@@ -72,6 +72,9 @@ def run(consumer: Consumer, store: ReplayStore, running: Callable[[], bool]) -> 
     verifier = Verifier.from_env(replay_store=store, replay_scope="vms")
     verifier.self_check()  # does the store answer?
     with port:
+        # The time of each record counts, so that a backlog verifies. Its writer chooses
+        # it: where others than Port may write to the topic, pass
+        # trust_record_time=False (docs/kafka.md, "Whose time counts").
         consume(consumer, verifier, make_handler(port), running=running)
 
 

@@ -26,6 +26,7 @@ quick = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts":
 dynamodb = boto3.client("dynamodb", config=quick)
 store = DynamoDBReplayStore(dynamodb, os.environ["REPLAY_TABLE"])
 verifier = Verifier.from_env(replay_store=store, replay_scope="vms")
+verifier.self_check()  # does the table answer, and may the role use it?
 port = PortClient.from_env(logger=log)  # what is logged is in the run's log, too
 handlers = Dispatcher(report=port)
 

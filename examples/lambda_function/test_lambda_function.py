@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from moto import mock_aws
 
+from port_webhook import ReplayStoreError
 from port_webhook.replay.dynamodb import create_table
 from port_webhook.testing import lambda_event, sign_request, trigger_data
 
@@ -97,6 +98,15 @@ def test_a_request_runs_once(handler: Handler, told: Told) -> None:
     told.clear()
     answer = handler(event)
     assert (json.loads(answer["body"]), told) == ({"status": "duplicate"}, [])
+
+
+def test_without_its_table_the_function_does_not_start(
+    handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLAY_TABLE", "another")
+    del sys.modules["lambda_function"]
+    with pytest.raises(ReplayStoreError, match="ResourceNotFoundException"):
+        importlib.import_module("lambda_function")
 
 
 def test_a_forgery_is_refused(handler: Handler, told: Told) -> None:

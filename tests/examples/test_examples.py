@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import metadata
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 
@@ -158,8 +159,8 @@ def lambda_function(load):
     from port_webhook.replay.dynamodb import create_table
 
     with mock_aws():
-        module = load("lambda_function", "lambda_function")
         create_table(boto3.client("dynamodb"), "replay")
+        module = load("lambda_function", "lambda_function")
 
         def post(document):
             event = lambda_event(*sign_request(document, CLIENT_SECRET))
@@ -170,10 +171,13 @@ def lambda_function(load):
 
 @contextlib.contextmanager
 def azure_function(load):
-    module = load("azure_function", "function_app")
+    skip_without("azure_function")
     import azure.functions as func
 
-    module.verifier = Verifier(CLIENT_SECRET, replay_store=memory())
+    from port_webhook.replay import redis
+
+    with patch.object(redis, "RedisReplayStore", lambda _: memory()):
+        module = load("azure_function", "function_app")
     functions = {each.get_function_name(): each for each in module.app.get_functions()}
 
     def post(document):
