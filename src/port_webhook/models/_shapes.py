@@ -99,7 +99,12 @@ class Invocation(Protocol):
 
     @property
     def user_email(self) -> str | None:
-        """The e-mail address of the user."""
+        """The e-mail address of the user.
+
+        Do not authorise on it if the action has a body template of its own: the
+        template's author decides what stands in these places, and may have put an input
+        there. The signature then only proves that Port sent what the user typed.
+        """
 
     @property
     def organization_id(self) -> str | None:
@@ -137,7 +142,7 @@ class Message(InputsModel[P]):
 
     The accessors look at the document, not at fields, so that they also work on an
     author's own body. Each looks in several places, in order. In an old document the
-    whole envelope is in ``payload``.
+    whole envelope is in ``payload``. For ``user_email`` see `Invocation.user_email`.
     """
 
     _derived = ("inputs",)
@@ -306,6 +311,11 @@ class TriggerData(Message[P], shown="run_id"):
 
     ``TriggerData[VmInputs]`` reads the inputs as your own type. ``inputs`` is None for
     an automation, and ``entity`` for an action that creates one (Port sends ``{}``).
+
+    Do not authorise on ``user_email`` if the action has a body template of its own: it
+    is read from three places of the payload, and the template's author, who decides
+    what stands there, may have put an input there. The signature then only proves that
+    Port sent what the user typed.
 
     Attributes:
         event: The event that triggered an automation; None for a self-service action.
