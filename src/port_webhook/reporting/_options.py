@@ -34,7 +34,7 @@ _ENV_ID = "PORT_CLIENT_ID"
 _ENV_SECRET = "PORT_CLIENT_SECRET"  # the name of a variable
 _ENV_FILE = f"{_ENV_SECRET}_FILE"
 _MAX_SECRET_FILE = 65_536
-# As `port_webhook._arguments` has it, which is not imported here: the two have one test.
+# As in `port_webhook._arguments`, which is not imported here; both have the same tests.
 _WORD = r"[A-Za-z_]\w*"
 _WORDS = rf" *[.$]?{_WORD}(?:[ .:/'-]+\w+)* *"
 _PLACEHOLDER = re.compile(
