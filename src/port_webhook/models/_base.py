@@ -97,7 +97,9 @@ class Search(Field):
 
     def __init__(self, places: str, model: Any = None) -> None:
         super().__init__("", None)
-        self.places = tuple(tuple(place.split(".")) for place in places.split())
+        self.places: tuple[tuple[str, ...], ...] = tuple(
+            tuple(place.split(".")) for place in places.split()
+        )
         self.model = model
 
     def value_in(self, model: Model) -> Any:

@@ -67,7 +67,7 @@ class FailedRequestError(Exception):
         super().__init__(str(error))
         self.error = error
         self.repeat = repeat
-        self.headers = headers or {}
+        self.headers: Mapping[str, str] = headers or {}
 
 
 class Reply(NamedTuple):
