@@ -128,7 +128,7 @@ def codes_of(error):
 
 
 def attributes_of(error):
-    """Return what an error holds besides its HTTP answer."""
+    """Return what an error holds besides its HTTP response."""
     found = set()
     for cls in error.__mro__:
         if cls.__module__ == exceptions.__name__:
@@ -146,7 +146,7 @@ def attributes_of(error):
 
 def test_the_table_of_the_errors_has_every_code_status_and_body():
     found = {}
-    for cells in rows(sections(page("errors.md"))["Answers"]):
+    for cells in rows(sections(page("errors.md"))["Responses"]):
         if len(cells) == 4 and cells[0].startswith("[`"):
             found[code(cells[0])[0]] = (
                 {*code(cells[1])},
@@ -162,7 +162,7 @@ def test_the_table_of_the_errors_has_every_code_status_and_body():
 
 def test_the_table_of_the_headers_is_complete():
     found = {}
-    for cells in rows(sections(page("errors.md"))["Answers"]):
+    for cells in rows(sections(page("errors.md"))["Responses"]):
         if len(cells) == 2:
             for status in re.findall(r"\d{3}", cells[0]):
                 found[int(status)] = code(cells[1])

@@ -102,7 +102,7 @@ def call_hook(hook: Callable[[T], object], argument: T) -> None:
     try:
         hook(argument)
         return
-    except Exception as error:  # a hook never changes the answer
+    except Exception as error:  # a hook never changes the response
         # Its message may quote what it was given, so only the place is named.
         trace = cast("TracebackType", error.__traceback__)  # this frame at least
         while trace.tb_next is not None:

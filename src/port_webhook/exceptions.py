@@ -85,7 +85,7 @@ class PortWebhookError(Exception):
 class ConfigurationError(PortWebhookError, ValueError):
     """A secret, an option or an argument is wrong.
 
-    It is the caller's mistake, not the sender's, so no HTTP answer belongs to it.
+    It is the caller's mistake, not the sender's, so no HTTP response belongs to it.
     """
 
 
@@ -392,7 +392,7 @@ class ReportingError(PortWebhookError):
     """A call of Port's API failed; repeating it was not safe or did not help.
 
     Attributes:
-        status_code: The HTTP status that Port answered; None if there was no answer.
+        status_code: The HTTP status that Port answered; None if there was no response.
         error: Port's word for the problem, such as ``not_found``; None if it gave none.
     """
 

@@ -504,7 +504,7 @@ def test_a_response_that_is_too_large_is_not_read(kind, client, api, clock, make
 
 def test_a_token_that_is_too_large_is_not_read(kind, client, api):
     api.script("access_token", packed(8 * 1_048_576))
-    with pytest.raises(ReportingError, match=r"answer to the login .* is larger"):
+    with pytest.raises(ReportingError, match=r"response to the login .* is larger"):
         kind.do(client.run_action("a"))
 
 

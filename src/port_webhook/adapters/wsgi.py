@@ -102,15 +102,15 @@ class PortWebhookMiddleware:
         if not (self._paths is None or _is_covered(environ, self._paths)):
             return self._app(environ, start_response)
         method: str | None = environ.get("REQUEST_METHOD")
-        response = _Answer(start_response)
+        response = _Response(start_response)
 
-        def run(delivery: Delivery) -> _Answer:
+        def run(delivery: Delivery) -> _Response:
             environ[DELIVERY_KEY] = delivery
             _replace_input(environ, delivery.payload)
             response.begin(self._app, environ)
             return response
 
-        def respond(error: DeliveryError) -> _Answer:
+        def respond(error: DeliveryError) -> _Response:
             # The commit may have failed, after the application had answered.
             response.refuse(error, is_head=method == "HEAD")
             return response
@@ -159,8 +159,8 @@ def delivery_of(environ: Mapping[str, Any]) -> Delivery:
     return delivery
 
 
-class _Answer:
-    """The application's answer, held back until it is known whether it counts.
+class _Response:
+    """The application's response, held back until it is known whether it counts.
 
     It is what the application calls as ``start_response``, and, where its iterable
     cannot be passed on as it is, also the iterable that the server gets.
@@ -260,5 +260,5 @@ def _bytes(text: str) -> bytes:
         return b"\xff"  # what it stands for is unknown, so it is verified
 
 
-def _status_of(outcome: _Answer | BaseException) -> int | None:
-    return outcome.status if isinstance(outcome, _Answer) else None
+def _status_of(outcome: _Response | BaseException) -> int | None:
+    return outcome.status if isinstance(outcome, _Response) else None

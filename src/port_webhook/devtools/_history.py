@@ -61,7 +61,7 @@ class Record:
         shape: The model of the JSON, whether it is authentic or not.
         action: The action's identifier.
         run_id: The id of the run.
-        status: The status of the answer to the sender; None where nobody waits.
+        status: The status of the response to the sender; None where nobody waits.
         forwarded: What became of it at the forward URL.
         version: Grows with each change of any record; it is not kept in the file.
     """

@@ -163,7 +163,7 @@ class Inspector:
         await app(scope, receive, send_safely)
 
     def _refuse(self, request: Request) -> Response | None:
-        """Return the answer to a request that is not for us to serve."""
+        """Return the response to a request that is not for us to serve."""
         headers = request.headers
         host = headers.getlist("host")
         if len(host) != 1 or not self._is_own(host[0]):
@@ -176,7 +176,7 @@ class Inspector:
         return self._refuse_action(request, f"http://{host[0].lower()}")
 
     def _refuse_action(self, request: Request, own: str) -> Response | None:
-        """Return the answer to a request that the page did not send."""
+        """Return the response to a request that the page did not send."""
         headers = request.headers
         origins = [each.lower() for each in headers.getlist("origin")]
         if origins != [own] and (origins or request.method != "GET"):

@@ -268,7 +268,9 @@ Concurrency = Annotated[
     int,
     typer.Option(min=1, max=64, help="How many at a time.", rich_help_panel=_LOAD),
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, help="Seconds to wait for a response.")
+]
 
 
 # listen
@@ -298,13 +300,13 @@ Respond = Annotated[
         min=200,
         max=599,
         metavar="STATUS",
-        help="Answer to verified deliveries; else that of the forward URL, or 202.",
+        help="Response to verified deliveries; else that of the forward URL, or 202.",
         show_default=False,
     ),
 ]
-AnswerBody = Annotated[str, _option("--body", "TEXT|@FILE", "Body of the answer.")]
+AnswerBody = Annotated[str, _option("--body", "TEXT|@FILE", "Body of the response.")]
 Delay = Annotated[
-    float, typer.Option(min=0, max=3600, help="Seconds to wait before the answer.")
+    float, typer.Option(min=0, max=3600, help="Seconds to wait before the response.")
 ]
 Smee = Annotated[
     str | None, _option("--smee", "URL", "Receive from a smee.io channel, too.")

@@ -218,7 +218,7 @@ class Receiver:
         """Verify, keep and pass on one delivery.
 
         Returns:
-            What is kept of it, and the answer to its sender.
+            What is kept of it, and the response to its sender.
         """
         record, error = self._judge(incoming)
         self.history.add(record)
@@ -253,7 +253,7 @@ class Receiver:
         return self._clock()
 
     def close(self) -> None:
-        """Let everybody go who waits for changes, or for a delayed answer."""
+        """Let everybody go who waits for changes, or for a delayed response."""
         self._closed.set()
         self._changed.set()
 

@@ -54,7 +54,7 @@ class Variant(Enum):
 
 
 class Answer(NamedTuple):
-    """The answer to a request; without a status, why there is none."""
+    """The response to a request; without a status, why there is none."""
 
     status: int | None
     phrase: str
@@ -69,7 +69,7 @@ class Answer(NamedTuple):
 
     @property
     def ran(self) -> bool:
-        """The handler ran, as far as the answer says."""
+        """The handler ran, as far as the response says."""
         if self.status is None or not 200 <= self.status < 300:  # HTTP's own class
             return False
         try:
@@ -226,7 +226,7 @@ class Sender:
         url: Where to send.
         method: The HTTP method.
         headers: Further headers, ``Name: value``.
-        timeout: How long to wait for an answer, in seconds.
+        timeout: How long to wait for a response, in seconds.
 
     Raises:
         CaptureError: The URL or a header is not valid.

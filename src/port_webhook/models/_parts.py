@@ -107,7 +107,7 @@ class WebhookInvocationMethod(Model, shown="type method"):
     Attributes:
         type: ``WEBHOOK``, ``KAFKA``, ``GITLAB`` and others.
         agent: Whether Port's agent forwards the call, or a JQ expression for it.
-        synchronized: Whether the HTTP answer ends the run, or a JQ expression for it.
+        synchronized: Whether the HTTP response ends the run, or a JQ expression for it.
         method: The HTTP method; None means ``POST``.
         headers: The headers that the author added.
         body: The author's template, any JSON.

@@ -198,7 +198,7 @@ class _Body:
             limit = f"{_MAX_RESPONSE // 1024 // 1024} MiB"
             raise FailedRequestError(
                 ReportingError(
-                    f"Port's answer to {self._request.what} is larger than {limit}",
+                    f"Port's response to {self._request.what} is larger than {limit}",
                     status_code=response.status_code,
                 ),
                 repeat=False,
@@ -305,7 +305,7 @@ class Core:
             is_number = isinstance(seconds, int | float)
             return value, float(min(max(seconds, 1), 1e9)) if is_number else math.inf
         raise FailedRequestError(
-            ReportingError("Port's answer holds no access token"), repeat=False
+            ReportingError("Port's response holds no access token"), repeat=False
         )
 
     async def _send(self, request: Request, token: Token | None) -> Reply:

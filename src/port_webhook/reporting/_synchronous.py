@@ -1,7 +1,7 @@
 """Responses to synchronous actions, which give Port status and result of the run.
 
 Port, and its agent, turn a status under 400 into a success, and store the body of the
-answer as the ``response`` of the run (protocol, section 5).
+response as the ``response`` of the run (protocol, section 5).
 """
 
 from __future__ import annotations

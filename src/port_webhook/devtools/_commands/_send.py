@@ -80,7 +80,7 @@ def send(
     secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
-    """Send a signed delivery to a URL, and show the answer.
+    """Send a signed delivery to a URL, and show the response.
 
     The view behind the URL runs as for a delivery of Port's.
     """
