@@ -159,9 +159,9 @@ class Records:
                 for name, value in vars(error).items()
                 if name != "http_body"  # an error may have one of its own
             }
-            fields["port_event"] = "rejected"
             fields["port_code"] = error.code
             fields["port_http_status"] = error.http_status
+            fields["port_event"] = "rejected"
             emit(level, message, (error.code, str(error)), fields)
         if self.on_rejected is not None:
             call_hook(self.on_rejected, error)
