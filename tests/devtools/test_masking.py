@@ -25,6 +25,10 @@ def in_json(text, times=1):
     return text
 
 
+def broken(text, width, end):
+    return end.join(text[at : at + width] for at in range(0, len(text), width))
+
+
 def units(text, form):
     found = text.encode("utf-16-be").hex()
     return "".join(form.format(found[at : at + 4]) for at in range(0, len(found), 4))
@@ -53,6 +57,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "hexadecimal": lambda text: text.encode().hex(),
     "a dump": lambda text: text.encode().hex(" "),
     "octal": lambda text: "".join(f"\\0{each:03o}" for each in text.encode()),
+    "broken hexadecimal": lambda text: broken(text.encode().hex(), 76, "\r\n"),
+    "hexadecimal with colons": lambda text: text.encode().hex(":"),
+    "a list of bytes": lambda text: ", 0x".join(f"{b:02X}" for b in text.encode()),
+    "a dump in lines": lambda text: broken(text.encode().hex(" ", 2), 40, " \n  "),
+    "a dump in JSON": lambda text: in_json(broken(text.encode().hex(" "), 9, "\r\n")),
     "a shell": lambda text: shlex.quote(f"{text} ")[1:-2],
     "mixed": lambda text: in_json(text[:4]) + quote(text[4:9]) + text[9:],
 }
@@ -81,6 +90,73 @@ def test_base64_hides_nothing_wherever_the_secret_stands(before, after, encode, 
     assert len(kept) <= -(-8 * (before + after) // 6) + 2
 
 
+BREAKS: dict[str, Callable[[str], str]] = {
+    "CRLF": lambda text: broken(text, 10, "\r\n"),
+    "LF, each": lambda text: broken(text, 1, "\n"),
+    "folded": lambda text: broken(text, 10, "\n\t "),
+    "JSON": lambda text: in_json(broken(text, 10, "\r\n"), 3),
+    "JSON by number": lambda text: broken(text, 10, "\\u000D\\u000a"),
+    "JSON with escaped slashes": lambda text: text.replace("/", r"\/"),
+    "JSON, all escaped": lambda text: text.replace("+", r"\u002B"),
+    "Python": lambda text: broken(text, 10, "\\x0d\\x0a"),
+    "a shell's lines": lambda text: broken(text, 10, "\\\n"),
+    "percent": lambda text: quote(broken(text, 10, "\r\n"), ""),
+    "percent twice": lambda text: quote(quote(broken(text, 10, "\n"), "")),
+    "a form that was decoded": lambda text: text.replace("+", " "),
+    "HTML": lambda text: broken(text, 10, "&#13;&#xA;"),
+}
+
+
+@pytest.mark.parametrize("before", range(3))
+@pytest.mark.parametrize("secret", [HARD, PLAIN, "\u00fb\u00ef\u00be\u00ff of these"])
+@pytest.mark.parametrize("form", BREAKS)
+def test_base64_is_found_in_lines_and_as_it_is_escaped(before, secret, form):
+    # The secret is at the end, so that its own base64 ends where its last byte does.
+    raw = b"\xff" * before + secret.encode()
+    spelled = BREAKS[form](b64encode(raw + b"\0" * (-len(raw) % 3)).decode())
+    shown = Mask([secret]).text(f"x={spelled}, y")
+    # At most three characters stay on each side, with a line break.
+    assert shown.startswith("x=")
+    assert shown.endswith(", y")
+    assert shown.count("(hidden)") == 1
+    assert len(shown) <= len("x=(hidden), y") + 2 * (3 + len("\\u000D\\u000a"))
+
+
+# Each could be read in more ways than anybody can count.
+MANY_WAYS = [
+    "\\" * 40,
+    '\\"' * 40,
+    "\\'" * 40,
+    "'\"" * 40,
+    "\\u005c" * 40,
+    "\\u0022" * 40,
+    "\\x" * 40,
+    "%25" * 40,
+    "&amp;" * 40,
+    "&#38;" * 40,
+    "\\0" * 40,
+]
+
+
+@pytest.mark.parametrize("secret", MANY_WAYS)
+def test_a_secret_that_can_be_read_in_many_ways_is_hidden_at_once(secret):
+    mask = Mask([f"{secret}end"])
+    for spell in SPELLINGS.values():
+        assert mask.text(f"x={spell(f'{secret}end')}, y").count("(hidden)") == 1
+    for almost in (secret, in_json(secret), in_json(secret, 3), units(secret, r"\u{}")):
+        assert mask.text(f"{almost}End") == f"{almost}End"
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("behind", ["end", '"end', "u0041", "x41x", "0041", "/n/n"])
+def test_a_run_of_backslashes_is_hidden_with_what_stands_behind_it(count, behind):
+    secret = "ab" + "\\" * count + behind
+    for spell in SPELLINGS.values():
+        assert Mask([secret]).text(f"x={spell(secret)}, y") == "x=(hidden), y"
+    # One backslash is missing.
+    assert Mask([secret]).text("ab" + "\\" * (count - 1) + behind) != "(hidden)"
+
+
 def test_what_only_looks_like_it_stays():
     mask = Mask([PLAIN, "abc"])
     text = f"abc {PLAIN[:-1]} {PLAIN[1:]} {b64encode(b'another').decode()}"
@@ -97,11 +173,18 @@ def test_the_longest_secret_is_hidden_first_and_keys_are_hidden_too():
 
 
 @pytest.mark.parametrize(
-    "piece", ["\\", "&#0", "%25", "0123456789abcde", "&#" + "0" * 999]
+    "piece",
+    [
+        *("\\", "&#0", "%25", "0123456789abcde", "&#" + "0" * 999),
+        *("\n", "\\n", "%0A", "&#10;", "&#" + "0" * 999 + "10;"),
+        *("3", "30:", "30:31 ", "0x30, ", "30" + " " * 999, "\r\n\t"),
+        *("MDEy", "MDEy\n", "MDEy" + "\n" * 999, "M\n", "MDEyMzQ1Njc4\r\n"),
+    ],
 )
 def test_no_text_takes_long(piece):
     text = piece * (200_000 // len(piece))
-    assert Mask([PLAIN, HARD]).text(text) == text
+    # What takes quadratic time would take hours.
+    assert Mask([PLAIN, HARD, "\\" * 9 + "end"]).text(text) == text
 
 
 @pytest.mark.parametrize("body", [b"\xff%s", b"\0%s", b'{"a":"%s"}'])
