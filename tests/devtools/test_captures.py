@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from port_webhook.devtools._captures import (
+    Capture,
     CaptureError,
     read_curl,
     read_har,
@@ -57,27 +58,93 @@ def test_white_space_that_follows_the_body_is_dropped_and_nothing_else():
     assert read_http(raw_http(("Content-Length", "many"))).body == BODY
 
 
+CHUNKED = ("Transfer-Encoding", "gzip, Chunked")
+
+
 @pytest.mark.parametrize(
     ("body", "joined"),
     [
         (b"4\r\nWiki\r\n6;a=b\r\npedia \r\n0\r\n\r\n", b"Wikipedia "),
         (b"4\nWiki\n0\n\n", b"Wiki"),
-        (b"4\r\nWi", b"Wi"),
-        (b"no chunks", b"no chunks"),
+        (b"0004 ; a\r\nWiki\r\n000\r\n", b"Wiki"),
+        (b"2\r\n\r\n\r\n1\r\n0\r\n0\r\n \n\n", b"\r\n0"),
+        (b"4\r\nWiki\r\n0\r\nA: b\r\nC:\r\n\r\n", b"Wiki"),
+        (b"4\r\nWiki\r\n0\r\nA: b", b"Wiki"),
+        (b"0\r\n\r\n", b""),
     ],
 )
 def test_chunks_are_joined(body, joined):
-    raw = raw_http(("Transfer-Encoding", "chunked"), body=body)
+    capture = read_http(raw_http(CHUNKED, body=body))
 
-    assert read_http(raw).body == joined
+    assert capture.body == joined
+    assert capture.note is None
+
+
+@pytest.mark.parametrize("body", [BODY, b"", b"no chunks", b"\r\n4\r\nWiki", b"4"])
+def test_a_body_that_was_joined_already_is_kept_with_a_note(body):
+    capture = read_http(raw_http(CHUNKED, body=body))
+
+    assert capture.body == body
+    assert "does not begin with the size of a chunk" in (capture.note or "")
+    length = ("Content-Length", str(len(body)))
+    assert read_http(raw_http(CHUNKED, length, body=body + b" ")).body == body
+    other = raw_http(("Transfer-Encoding", "unchunked"), body=b"0\r\n\r\n")
+    assert read_http(other) == Capture(b"0\r\n\r\n", read_http(other).headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"4\r\nWi", "chunk 1 should have 4 bytes, and has 2"),
+        (b"4\r\nWiki\r\n6\r\nped", "chunk 2 should have 6 bytes, and has 3"),
+        (b"f" * 16 + b"\r\nWi", "chunk 1 should have 18446744073709551615 bytes"),
+        (b"4\r\nWiki", "it ends behind chunk 1, without one of 0 bytes"),
+        (b"4\r\nWiki\r\n", "it ends behind chunk 1, without one of 0 bytes"),
+        (b"4\r\nWikipedia\r\n0\r\n", "no line break behind the 4 bytes of chunk 1"),
+        (b"4\r\nWiki\r\n{}", "no size of a chunk where chunk 2 should begin"),
+        (b"4\r\nWiki\r\n" + b"0" * 17 + b"\r\n", "where chunk 2 should begin"),
+        (b'0\r\n\r\n{"a":1}', "it goes on behind the chunk of 0 bytes"),
+        (b"0\r\nA: b\r\n\r\nPOST / HTTP/1.1\r\n", "it goes on behind the chunk"),
+    ],
+)
+def test_broken_chunks_are_refused_with_what_is_wrong(body, problem):
+    with pytest.raises(CaptureError) as caught:
+        read_http(raw_http(CHUNKED, body=body))
+
+    text = str(caught.value)
+    assert text.startswith("the chunked body is broken: ")
+    assert problem in text
+    assert text.endswith("joined the chunks, remove the Transfer-Encoding line")
 
 
 def test_a_folded_header_is_joined():
     assert read_http(b"A: b\r\n c\r\n\r\n").headers == [("A", "b c")]
+    folded = read_http(b"A:\n \n\tb \n \n  c\t\nD: \te\n \n")
+    assert folded.headers == [("A", "b c"), ("D", "e")]
+
+
+def test_a_header_of_many_lines_is_read_in_linear_time():
+    # To copy what is read for each line would copy a terabyte.
+    count = 1_000_000
+    ((_, value),) = read_http(b"A: b\n" + b" c\n" * count).headers
+
+    assert value == "b" + " c" * count
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_carriage_return_alone_ends_no_line(end):
+    lines = [b"POST / HTTP/1.1", b"A: b\rx-port-signature: v1,x", b"C: \rd\r", b"", b""]
+
+    assert read_http(end.join(lines)).headers == [
+        ("A", "b\rx-port-signature: v1,x"),
+        # A CR before an LF alone is a part of the line's end.
+        ("C", "\rd\r" if end == b"\r\n" else "\rd"),
+    ]
+    assert read_http(b"A: b" + end).headers == [("A", "b")]
 
 
 def test_headers_without_a_body_have_an_empty_one():
-    assert read_http(b"A: b") == (b"", [("A", "b")], False, None)
+    assert read_http(b"A: b") == Capture(b"", [("A", "b")])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +246,7 @@ def test_the_signed_request_of_a_har_file_is_read():
 
     capture = read_har(b"\xef\xbb\xbf" + raw)
 
-    assert capture == (BODY, PAIRS, False, NOW + 0.5)
+    assert capture == Capture(BODY, PAIRS, received_at=NOW + 0.5)
 
 
 def test_the_entry_of_a_har_file_may_be_chosen():
@@ -209,7 +276,7 @@ def test_a_post_whose_body_the_browser_did_not_save_is_named():
 
 @pytest.mark.parametrize("started", [None, "yesterday", "2024-04-16T14:31:29"])
 def test_a_time_that_says_no_moment_is_none(started):
-    assert read_har(har(entry(started=started, text=7))) == (b"", PAIRS, False, None)
+    assert read_har(har(entry(started=started, text=7))) == Capture(b"", PAIRS)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +320,7 @@ def test_the_record_of_a_kafka_trigger_is_read():
 
     capture = read_lambda(json.dumps(event).encode())
 
-    assert capture == (message, [("a", "b\xff")], True, NOW)
+    assert capture == Capture(message, [("a", "b\xff")], kafka=True, received_at=NOW)
     two = json.dumps(kafka_event(message, message)).encode()
     assert read_lambda(two, 2).body == message
     with pytest.raises(CaptureError, match="choose --entry"):
@@ -284,8 +351,8 @@ def test_a_record_without_a_value_is_empty():
 def test_a_bare_message_is_kept_as_it_is():
     message = sign_kafka_message(DOCUMENT, SECRET, timestamp=NOW)
 
-    assert read_kafka(message) == (message, [], True, None)
-    assert read_kafka(b"no JSON\n") == (b"no JSON\n", [], True, None)
+    assert read_kafka(message) == Capture(message, [], kafka=True)
+    assert read_kafka(b"no JSON\n") == Capture(b"no JSON\n", [], kafka=True)
     pretty = json.dumps(json.loads(message), indent=1).encode()
     assert read_kafka(pretty).body == pretty
 
@@ -306,14 +373,16 @@ def test_a_bare_message_is_kept_as_it_is():
 def test_a_printed_record_is_read(record):
     line = json.dumps(record).encode()
 
-    assert read_kafka(line) == (b"{}", [("a", "b")], True, NOW)
+    found = Capture(b"{}", [("a", "b")], kafka=True, received_at=NOW)
+    assert read_kafka(line) == found
     assert read_kafka(line + b"\n\n" + line + b"\n", 2).body == b"{}"
     with pytest.raises(CaptureError, match="choose --entry of 1, 2"):
         read_kafka(line + b"\n" + line.replace(b"{}", b"[]"))
 
 
 def test_a_record_without_headers_has_none():
-    assert read_kafka(b'{"topic":"t","value":"{}"}') == (b"{}", [], True, None)
+    found = Capture(b"{}", [], kafka=True)
+    assert read_kafka(b'{"topic":"t","value":"{}"}') == found
 
 
 @pytest.mark.parametrize(

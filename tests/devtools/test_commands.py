@@ -187,6 +187,27 @@ def test_explain_reads_each_capture(folder):
     assert "newline_added" in done.out
 
 
+def test_what_is_noted_of_a_capture_is_printed_beside_the_result(folder):
+    headers = {**sign(BODY, SECRET), "Transfer-Encoding": "chunked"}
+    lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
+    (folder / "http").write_bytes(f"{lines}\n".encode() + BODY)
+    note = (
+        "Note: Transfer-Encoding says chunked, but the body does not begin with the "
+        "size of a chunk. It is used as it is.\n"
+    )
+
+    for name in ("verify", "explain"):
+        done = call(name, "--http", "http", "--json")
+        assert done.json["verified"]
+        assert done.err == note
+    # A body beside it is the one that is used.
+    assert call("explain", "-", "--http", "http", stdin=BODY).err == ""
+    (folder / "http").write_bytes(f"{lines}\n5\nabc".encode())
+    broken = call("explain", "--http", "http")
+    assert broken.status == 2
+    assert broken.err.startswith("Error: http: the chunked body is broken: chunk 1")
+
+
 def test_explain_names_what_is_wrong_with_a_kafka_message(folder):
     message = sign_kafka_message({"a": 1}, SECRET)
     (folder / "message").write_bytes(b"\xef\xbb\xbf" + message)

@@ -80,6 +80,12 @@ const WHITE = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003
   + "\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
 const WHITE_BYTES = "\t\n\v\f\r ";
 const strip = (text) => trimOf(text, WHITE);
+/** Text without a character as often as it ends with it; a pattern would take quadratic time. */
+const dropEnd = (text, mark) => {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === mark) end -= 1;
+  return text.slice(0, end);
+};
 const stripLines = (binary) => trimOf(binary, "\r\n");
 
 /** Order by code point, as Python sorts; JavaScript sorts by UTF-16 units. */
@@ -103,7 +109,7 @@ const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
 
 /** Decode base64 of either alphabet; null if its length is that of none. */
 const fromBase64 = (text) => {
-  const digits = text.replace(/=+$/, "").replace(/-/g, "+").replace(/_/g, "/");
+  const digits = dropEnd(text, "=").replace(/-/g, "+").replace(/_/g, "/");
   if (digits.length % 4 === 1) return null;
   try {
     return atob(digits);
@@ -1622,7 +1628,7 @@ const nameSignature = (text, problem, macs) => {
   found = V1.exec(decoded)
     ?? new RegExp(`^(?:v1|sha256|v1a)?${blank}[,=:;]?${blank}([A-Za-z0-9+/_-]{43})=*$`, "i").exec(decoded);
   if (found !== null) {
-    const standard = found[1].replace(/=+$/, "").replaceAll("-", "+").replaceAll("_", "/");
+    const standard = dropEnd(found[1], "=").replaceAll("-", "+").replaceAll("_", "/");
     macs.push({ mac: atob(`${standard}=`), causes: [] });
   }
   return cause("malformed_header", problem);
@@ -2387,7 +2393,7 @@ const tooLarge = (option, limit) => {
 
 // --- Captures -------------------------------------------------------------------------
 
-const newCapture = (body, headers, kafka = false, receivedAt = null) => ({ body, headers, kafka, receivedAt });
+const newCapture = (body, headers, kafka = false, receivedAt = null, note = null) => ({ body, headers, kafka, receivedAt, note });
 
 /** Read a capture, of bytes; `kind` is http, curl, har, lambda, kafka, or auto. */
 const readCapture = (binary, kind, entry = null) => {
@@ -2412,60 +2418,95 @@ const guessKind = (binary) => {
   return "kafka";
 };
 
+const CHUNK = /([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n/y;
+const LINE_END = /\r?\n/y;
+const TRAILER_FIELD = /[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*(?:\r?\n|$)/y;
+const NO_CHUNKS = "Transfer-Encoding says chunked, but the body does not begin with the size of a "
+  + "chunk. It is used as it is";
+const JOINED = "if a tool has joined the chunks, remove the Transfer-Encoding line";
+
+/** What a sticky pattern matches at an index, or null. */
+const matchAt = (pattern, text, at) => {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+};
+
 /** Raw HTTP/1.1: its line, which may be missing, headers and body. */
 const readHttp = (binary) => {
   const raw = binary.replace(/^[\r\n]+/, "");
   const end = /\r?\n\r?\n/.exec(raw);
-  const head = end === null ? raw : raw.slice(0, end.index);
-  let body = end === null ? "" : raw.slice(end.index + end[0].length);
-  const lines = head.split(/\r\n|\r|\n/);
-  if (lines.at(-1) === "") lines.pop();
+  const head = end === null ? stripLines(raw) : raw.slice(0, end.index);
+  const body = end === null ? "" : raw.slice(end.index + end[0].length);
+  // A CR alone ends no line (RFC 9112, section 2.2).
+  const lines = head === "" ? [] : head.split(/\r?\n/);
   if (lines[0]?.startsWith("HTTP/")) throw new InputError("this is a response, not a request");
   const start = lines.length > 0 && /^[A-Z]+ [^ \t\n\v\f\r]+(?: HTTP\/[0-9.]+)?$/.test(trimOf(lines[0], WHITE_BYTES)) ? 1 : 0;
   const headers = readLines(lines.slice(start), start + 1);
   if (headers.length === 0) throw new InputError("there are no headers; is it raw HTTP?");
+  if (!isChunked(headers)) return newCapture(cutBody(body, headers), headers);
+  if (matchAt(CHUNK, body, 0) !== null) return newCapture(joinChunks(body), headers);
+  return newCapture(cutBody(body, headers), headers, false, null, NO_CHUNKS);
+};
+
+const isChunked = (headers) => headers.some(([name, value]) => name.toLowerCase() === "transfer-encoding"
+  && value.split(",").some((coding) => trimOf(coding, " \t").toLowerCase() === "chunked"));
+
+/** A body without white space that is beyond its length. */
+const cutBody = (body, headers) => {
   const values = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
   const length = values.get("content-length") ?? "";
-  if ((values.get("transfer-encoding") ?? "").toLowerCase().includes("chunked")) body = joinChunks(body);
-  else if (/^[0-9]{1,12}$/.test(length) && trimOf(body.slice(Number(length)), WHITE_BYTES) === "") {
-    body = body.slice(0, Number(length));
-  }
-  return newCapture(body, headers);
+  if (!/^[0-9]{1,12}$/.test(length) || trimOf(body.slice(Number(length)), WHITE_BYTES) !== "") return body;
+  return body.slice(0, Number(length));
 };
 
 const readLines = (lines, first) => {
   const headers = [];
   lines.forEach((line, index) => {
     if (/^[ \t]/.test(line) && headers.length > 0) {
-      const last = headers.at(-1);
-      last[1] = trimOf(`${last[1]} ${trimOf(line, WHITE_BYTES)}`, " \t");
+      headers.at(-1)[1].push(trimOf(line, WHITE_BYTES));
       return;
     }
     const bare = line.replace(/^:/, "");
     const colon = bare.indexOf(":");
-    if (colon < 0 || strip(bare.slice(0, colon)) === "") {
+    if (colon < 0 || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(strip(bare.slice(0, colon)))) {
       throw new InputError(`line ${first + index} is no header; is it raw HTTP?`);
     }
-    if (!line.startsWith(":")) headers.push([bare.slice(0, colon), trimOf(bare.slice(colon + 1), " \t")]);
+    if (!line.startsWith(":")) headers.push([bare.slice(0, colon), [trimOf(bare.slice(colon + 1), " \t")]]);
   });
-  return headers;
+  return headers.map(([name, parts]) => [name, parts.filter((each) => each !== "").join(" ")]);
 };
 
+/** A chunked body as one (RFC 9112, section 7.1). */
 const joinChunks = (body) => {
   const parts = [];
-  const chunk = /([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n/y;
+  const fail = (problem) => {
+    throw new InputError(`the chunked body is broken: ${problem}; ${JOINED}`);
+  };
   let at = 0;
   for (;;) {
-    chunk.lastIndex = at;
-    const found = chunk.exec(body);
-    if (found === null) break;
-    const size = parseInt(found[1], 16);
-    parts.push(body.slice(chunk.lastIndex, chunk.lastIndex + size));
-    at = chunk.lastIndex + size;
-    if (size === 0) break;
-    at += body.startsWith("\r\n", at) ? 2 : 1;
+    const number = parts.length + 1;
+    const found = matchAt(CHUNK, body, at);
+    if (found === null) {
+      fail(at >= body.length
+        ? `it ends behind chunk ${number - 1}, without one of 0 bytes`
+        : `no size of a chunk where chunk ${number} should begin`);
+    }
+    at += found[0].length;
+    // A size that is beyond a number's precision is no body's.
+    const size = BigInt(`0x${found[1]}`);
+    if (size === 0n) {
+      while (matchAt(TRAILER_FIELD, body, at) !== null) at = TRAILER_FIELD.lastIndex;
+      if (trimOf(body.slice(at), WHITE_BYTES) !== "") fail("it goes on behind the chunk of 0 bytes, which is the last");
+      return parts.join("");
+    }
+    const part = body.slice(at, at + Number(size));
+    if (part.length < size) fail(`chunk ${number} should have ${size} bytes, and has ${part.length}`);
+    parts.push(part);
+    at += part.length;
+    const end = matchAt(LINE_END, body, at);
+    if (end === null && at < body.length) fail(`no line break behind the ${size} bytes of chunk ${number}`);
+    at += end === null ? 0 : end[0].length;
   }
-  return parts.length > 0 ? parts.join("") : body;
 };
 
 const CURL_DATA = ["-d", "--data", "--data-ascii", "--data-binary", "--data-raw", "--json"];
@@ -2492,7 +2533,7 @@ const readCurl = (binary) => {
       const colon = value.indexOf(":");
       const name = colon < 0 ? value : value.slice(0, colon);
       const text = colon < 0 ? "" : value.slice(colon + 1);
-      headers.push([name.replace(/;+$/, ""), strip(text)].map((each) => decode(each) ?? each));
+      headers.push([dropEnd(name, ";"), strip(text)].map((each) => decode(each) ?? each));
     } else if (CURL_DATA.includes(option)) {
       if (value.startsWith("@") && option !== "--data-raw") {
         throw new InputError(`${option} names a file: choose it as the body, too`);

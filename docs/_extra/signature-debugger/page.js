@@ -106,6 +106,7 @@ const readForm = async () => {
   const now = readInstant() ?? capture.receivedAt ?? Date.now() / 1000;
   return {
     kind: capture.kind,
+    note: body === null ? capture.note : null,
     body: toBytes(body ?? capture.body),
     headers: capture.headers,
     candidates: readCandidates(),
@@ -195,7 +196,8 @@ const showVerdict = (result, explanation, form) => {
     : summarize(explanation);
   const failed = result.steps.find((each) => each.state === "failed");
   const size = form.body.length === 1 ? "1 byte" : `${form.body.length} bytes`;
-  const read = form.kind === null ? "" : ` The request was read as ${KINDS[form.kind]}.`;
+  const noted = form.note === null ? "" : ` ${form.note}.`;
+  const read = form.kind === null ? "" : ` The request was read as ${KINDS[form.kind]}.${noted}`;
   const step = failed === undefined ? "" : ` A Verifier refuses it at the step ${failed.name}: ${result.code}.`;
   const at = new Date(form.now * 1000);
   const when = Number.isNaN(at.getTime()) ? "" : ` It arrived at ${at.toISOString()}.`;

@@ -29,7 +29,7 @@ from port_webhook.devtools._captures import (
 )
 from port_webhook.devtools._search import find_message
 from port_webhook.devtools._secrets import Candidate
-from port_webhook.devtools._terminal import fail
+from port_webhook.devtools._terminal import fail, hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,8 @@ class Sources(NamedTuple):
     def read(self) -> Capture:
         """Return the delivery; headers that are given are added to a capture's.
 
+        What a capture's reader notes is printed to standard error.
+
         Raises:
             CaptureError: There is none, there are two, or it cannot be read.
         """
@@ -95,7 +97,9 @@ class Sources(NamedTuple):
             raise CaptureError("Give a BODY, or a capture such as --http FILE")
         if capture is None or self.body is not None:
             known = capture or Capture(b"", [])
-            capture = known._replace(body=read_file(self.body or _STDIN))
+            capture = known._replace(body=read_file(self.body or _STDIN), note=None)
+        if capture.note is not None:
+            hint(f"{capture.note}.")
         headers = [*capture.headers, *self._read_headers()]
         if not headers and self._is_bare and find_message(capture.body) is None:
             raise CaptureError(

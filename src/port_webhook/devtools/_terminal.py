@@ -25,6 +25,7 @@ __all__ = [
     "console",
     "fail",
     "guarded",
+    "hint",
     "printable",
     "say",
     "say_json",
@@ -65,6 +66,12 @@ def fail(message: str, status: int = USAGE) -> NoReturn:
     shown = Text.assemble(("Error: ", "bold red"), printable(message))
     console(stderr=True).print(shown)
     raise typer.Exit(status)
+
+
+def hint(message: str) -> None:
+    """Print *message* to standard error, and go on."""
+    shown = Text.assemble(("Note: ", "bold yellow"), printable(message))
+    console(stderr=True).print(shown)
 
 
 def printable(text: str) -> str:

@@ -21,9 +21,11 @@ class Capture(NamedTuple):
         headers: All headers, in the order in which they came.
         kafka: It is the message of a Kafka topic.
         received_at: When it arrived, in seconds since the epoch, if the tool says so.
+        note: What a user should know of how the body was read.
     """
 
     body: bytes
     headers: Pairs
     kafka: bool = False
     received_at: float | None = None
+    note: str | None = None

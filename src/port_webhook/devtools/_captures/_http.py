@@ -12,8 +12,16 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"[A-Z]+ \S+(?: HTTP/[0-9.]+)?")
 # RFC 9110, section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+# The trailer section (RFC 9112, section 7.1.2), and white space that an editor adds.
+_TRAILER = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*(?:\r?\n|\Z))*+\s*+")
 _MAX_DIGITS = 12
+_NO_CHUNKS = (
+    "Transfer-Encoding says chunked, but the body does not begin with the size of a "
+    "chunk. It is used as it is"
+)
+_JOINED = "if a tool has joined the chunks, remove the Transfer-Encoding line"
 
 
 def read_http(raw: bytes) -> Capture:
@@ -23,57 +31,100 @@ def read_http(raw: bytes) -> Capture:
     Content-Length, is dropped: most often it is an editor's line break. If anything
     else follows, all of it is kept, since the header may be wrong.
 
+    Chunks are joined. A body that is said to be chunked and does not begin with a
+    chunk is kept as it is, with a note: many tools save the joined body beside the
+    headers that arrived.
+
     Raises:
-        CaptureError: *raw* is a response, or no HTTP.
+        CaptureError: *raw* is a response, or no HTTP, or its chunks are broken.
     """
     raw = raw.lstrip(b"\r\n")
     end = _HEAD_END.search(raw)
-    head, body = (raw, b"") if end is None else (raw[: end.start()], raw[end.end() :])
-    lines = head.splitlines()
+    if end is None:
+        head, body = raw.rstrip(b"\r\n"), b""
+    else:
+        head, body = raw[: end.start()], raw[end.end() :]
+    # A CR alone ends no line (RFC 9112, section 2.2).
+    lines = _LINE_END.split(head) if head else []
     if lines and lines[0].startswith(b"HTTP/"):
         raise CaptureError("the file is a response, not a request")
     start = 1 if lines and _REQUEST.fullmatch(lines[0].strip()) else 0
     headers = _read_lines(lines[start:], start + 1)
     if not headers:
         raise CaptureError("the file has no headers; is it raw HTTP?")
-    values = {name.lower(): value for name, value in headers}
-    if "chunked" in values.get("transfer-encoding", "").lower():
-        body = _join_chunks(body)
-    else:
-        length = values.get("content-length", "")
-        if length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS:
-            end_at = int(length)
-            body = body if body[end_at:].strip() else body[:end_at]
-    return Capture(body, headers)
+    if _is_chunked(headers):
+        if _CHUNK.match(body) is not None:
+            return Capture(_join_chunks(body), headers)
+        return Capture(_cut(body, headers), headers, note=_NO_CHUNKS)
+    return Capture(_cut(body, headers), headers)
+
+
+def _is_chunked(headers: Pairs) -> bool:
+    codings = (
+        coding.strip(" \t").lower()
+        for name, value in headers
+        if name.lower() == "transfer-encoding"
+        for coding in value.split(",")
+    )
+    return "chunked" in codings
+
+
+def _cut(body: bytes, headers: Pairs) -> bytes:
+    """Return *body* without white space that is beyond its length."""
+    length = {name.lower(): value for name, value in headers}.get("content-length", "")
+    if length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS:
+        end = int(length)
+        return body if body[end:].strip() else body[:end]
+    return body
 
 
 def _read_lines(lines: list[bytes], first: int) -> Pairs:
-    headers: Pairs = []
+    headers: list[tuple[str, list[str]]] = []
     for number, line in enumerate(lines, first):
         if line[:1] in (b" ", b"\t") and headers:
             # RFC 9112, section 5.2: an obsolete line folding.
-            name, value = headers[-1]
-            text = line.strip().decode("latin-1")
-            headers[-1] = name, f"{value} {text}".strip(" \t")
+            headers[-1][1].append(line.strip().decode("latin-1"))
             continue
         name, colon, value = line.removeprefix(b":").decode("latin-1").partition(":")
         if not colon or not _TOKEN.fullmatch(name.strip()):
             raise CaptureError(f"line {number} is no header; is it raw HTTP?")
         if not line.startswith(b":"):  # HTTP/2 has such instead of a request line
-            headers.append((name, value.strip(" \t")))
-    return headers
+            headers.append((name, [value.strip(" \t")]))
+    return [(name, " ".join(filter(None, parts))) for name, parts in headers]
 
 
 def _join_chunks(body: bytes) -> bytes:
-    """Return a chunked body as one; one that is none, or breaks off, as it is."""
+    """Return a chunked body as one (RFC 9112, section 7.1).
+
+    Raises:
+        CaptureError: It breaks off, or it goes on behind its last chunk.
+    """
     parts: list[bytes] = []
     at = 0
-    while (found := _CHUNK.match(body, at)) is not None:
-        size = int(found[1], 16)
-        parts.append(body[found.end() : found.end() + size])
-        at = found.end() + size
-        if size == 0:
+    while True:
+        number = len(parts) + 1
+        found = _CHUNK.match(body, at)
+        if found is None:
+            problem = f"no size of a chunk where chunk {number} should begin"
+            if at >= len(body):
+                problem = f"it ends behind chunk {number - 1}, without one of 0 bytes"
             break
-        # The line break behind a chunk.
-        at += 2 if body[at : at + 2] == b"\r\n" else 1
-    return b"".join(parts) if parts else body
+        at = found.end()
+        size = int(found[1], 16)
+        if size == 0:
+            if _TRAILER.fullmatch(body, at) is not None:
+                return b"".join(parts)
+            problem = "it goes on behind the chunk of 0 bytes, which is the last"
+            break
+        parts.append(body[at : at + size])
+        if len(parts[-1]) < size:
+            problem = (
+                f"chunk {number} should have {size} bytes, and has {len(parts[-1])}"
+            )
+            break
+        end = _LINE_END.match(body, at + size)
+        if end is None and at + size < len(body):
+            problem = f"no line break behind the {size} bytes of chunk {number}"
+            break
+        at = len(body) if end is None else end.end()
+    raise CaptureError(f"the chunked body is broken: {problem}; {_JOINED}")
