@@ -3,17 +3,19 @@
 import html
 import json
 import shlex
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
 
+from port_webhook import sign
 from port_webhook.devtools._copies import as_curl
 from port_webhook.devtools._history import Record
 from port_webhook.devtools._masking import Mask, is_credential
 
-from .listening import SECRET, receiver
+from . import commands
+from .listening import SECRET, Upstream, receiver
 
 HARD = "sé/+\"'\\c<&>🚢 ret of some length"
 PLAIN = "0123456789abcdef0123456789abcdef"
@@ -209,6 +211,75 @@ async def test_the_page_shows_it_in_no_form(body):
         ):
             assert form not in text
         assert b64encode(raw[2:26]).decode() not in text
+
+
+PART = SECRET[:20]
+
+
+def long_before(size):
+    """Return text of which *size* characters end within the secret behind it."""
+    return "a" * (size - len(PART) - 2)
+
+
+async def test_what_is_cut_holds_no_part_of_a_secret():
+    # What is shown in hexadecimal, and in the headline, the docstring and the lines of
+    # the terminal, ends within the secret.
+    binary = b"\xff" + long_before(4096).encode() + SECRET.encode()
+    path = f"/{long_before(55)}{SECRET}"
+    async with receiver() as client:
+        await client.post(path, content=binary)
+        await client.post(f"/{long_before(190)}{SECRET}", content=b"{}")
+        text = long_before(512 * 1024) + SECRET + "a"
+        await client.post("/", content=text.encode())
+        shown = [(await client.api(f"deliveries/{n}")).text for n in (1, 2, 3)]
+        shown.append(await client.printed("#3"))
+    for each in shown:
+        assert "(hid" in each
+        assert PART not in each
+        assert PART[:8].encode().hex(" ") not in each
+
+
+async def test_the_beginning_of_an_answer_holds_no_part_of_a_secret():
+    body = f"{long_before(300)}{SECRET}".encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with Upstream() as upstream, receiver(forward=upstream.url) as client:
+        upstream.response = head.encode() + body
+        headers = sign(b"{}", SECRET)
+        await client.post("/port", content=b"{}", headers=headers)
+        assert PART not in await client.printed("aaa")
+
+
+async def test_base64_in_lines_is_hidden_where_lines_are_compared():
+    lines = encodebytes(f"{'a' * 41}{SECRET}".encode())
+    async with receiver() as client:
+        for part in (b"x", b"y"):
+            await client.post("/port", content=part + b"\n" + lines)
+        shown = (await client.api("diff?a=1&b=2")).json()["body"]
+    text = "\n".join(line for _, line in shown)
+    assert "(hidden)" in text
+    assert b64encode(SECRET[8:20].encode()).decode()[2:-2] not in text
+
+
+async def test_events_stay_json_where_a_secret_begins_within_an_escape():
+    secret = "nine letters and more"
+    content = json.dumps({"context": {"runId": f"\n{secret[1:]}"}})
+    async with receiver(secrets=[secret], mode="json") as client:
+        headers = sign(content, secret)
+        await client.post("/port", content=content.encode(), headers=headers)
+        lines = (await client.printed('"delivery"')).splitlines()
+    (found,) = [each for each in map(json.loads, lines) if each["event"] == "delivery"]
+    assert found["run_id"] == f"\n{secret[1:]}"
+
+
+def test_the_answer_to_what_is_sent_shows_no_secret():
+    body = f"{'a' * 3990} {commands.SECRET}".encode()
+    with commands.serve(respond=lambda *_: (500, body)) as endpoint:
+        plain = commands.call("send", endpoint.url)
+        as_json = commands.call("send", endpoint.url, "--json")
+    assert "(hidden)" in plain.out
+    assert as_json.json["body"].endswith(" (hidden)")
+    for each in (plain.out, as_json.out):
+        assert commands.SECRET[:5] not in each
 
 
 def test_a_copy_is_masked_in_octal():

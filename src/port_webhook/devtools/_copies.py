@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from port_webhook.devtools._masking import is_credential
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from port_webhook.devtools._history import Record
 
 __all__ = ["as_curl", "as_fixture"]
@@ -48,18 +50,22 @@ def as_curl(record: Record, url: str) -> str:
     return before + " \\\n  ".join([" ".join(arguments[:2]), *arguments[2:]]) + "\n"
 
 
-def as_fixture(record: Record) -> str:
+def as_fixture(record: Record, conceal: Callable[[str], str] = str) -> str:
     """Return a fixture for pytest that gives the body and headers of *record*.
 
     One that was verified is signed anew, with the secret of the test run. Another one
     stays as it came, so that it is refused again.
+
+    Args:
+        record: The delivery.
+        conceal: Replaces the secrets in a text that is shown in part.
     """
     at = datetime.fromtimestamp(record.received_at, UTC).strftime(
         "%Y-%m-%d %H:%M:%S UTC"
     )
     name = _NOT_A_NAME.sub("_", (record.action or "").lower()).strip("_")
     name = f"{name}_delivery" if name and not name[0].isdigit() else "delivery"
-    what = ascii(f"{record.method} {record.path}"[:60])[1:-1].replace('"', "'")
+    what = ascii(conceal(f"{record.method} {record.path}")[:60])[1:-1].replace('"', "'")
     if record.verified:
         sign = ".as_agent" if record.via == "agent" else ""
         return (

@@ -81,6 +81,7 @@ _MAX_EDIT = 2 * 1024 * 1024
 _MAX_LINES = 4000
 _CONTEXT = 3
 _HEX_BYTES = 4096
+_BEYOND = 65_536  # no secret is longer
 _FIELDS = (
     "run_id",
     "action_identifier",
@@ -266,7 +267,7 @@ class Inspector:
         first, second = map(self._find, numbers)
         if first is None or second is None:
             return _problem(404, "The delivery is not kept any more.")
-        return await asyncio.to_thread(lambda: self._json(_diff(first, second)))
+        return await asyncio.to_thread(lambda: self._json(self._diff(first, second)))
 
     def _find(self, number: int | None) -> Record | None:
         return None if number is None else self._receiver.history.get(number)
@@ -284,21 +285,51 @@ class Inspector:
             "via": record.via,
             "secret_index": record.secret_index,
             "headers": mask_headers(record.headers),
-            "signed": _show_bytes(record.signed),
+            "signed": self._show_bytes(record.signed),
             "changed_on_the_way": record.payload is not None,
-            "pretty": _cut(pretty(record.signed)),
+            "pretty": self._cut(pretty(record.signed)),
             "invocation": _describe(record),
             "causes": [] if record.verified else self._explain(record),
             "text": text if self._is_editable(text) else None,
             "curl": as_curl(record, self._url_of(record)),
-            "fixture": as_fixture(record),
+            "fixture": as_fixture(record, self._mask.text),
         }
         if record.forwarded is not None:
             found["forwarded"] |= {
                 "headers": mask_headers(record.forwarded.headers),
-                "body": _show_bytes(record.forwarded.body),
+                "body": self._show_bytes(record.forwarded.body),
             }
         return found
+
+    def _diff(self, first: Record, second: Record) -> dict[str, Any]:
+        """Compare two deliveries line by line."""
+        return {
+            "a": first.id,
+            "b": second.id,
+            "headers": _diff_lines(_head(first), _head(second)),
+            "body": _diff_lines(self._lines(first), self._lines(second)),
+        }
+
+    def _lines(self, record: Record) -> list[str]:
+        text = pretty(record.signed) or _to_text(record.signed)
+        text = record.signed.hex(" ", 32) if text is None else text
+        # What is encoded may go on in the next line.
+        return self._mask.text(text).split("\n")
+
+    def _show_bytes(self, data: bytes) -> dict[str, Any]:
+        """Return bytes as text, or in hexadecimal if they are none."""
+        text = _to_text(data)
+        if text is not None:
+            return {"bytes": len(data), "text": self._cut(text)}
+        # Concealed before it is cut: a part of a secret is not found.
+        digits = self._mask.text(data[: _HEX_BYTES + _BEYOND].hex(" "))
+        return {"bytes": len(data), "hex": digits[: 3 * _HEX_BYTES].rstrip()}
+
+    def _cut(self, text: str | None) -> str | None:
+        if text is None or len(text) <= _MAX_TEXT:
+            return text
+        text = self._mask.text(text)
+        return f"{text[:_MAX_TEXT]}\n[{len(text) - _MAX_TEXT} more characters]"
 
     def _explain(self, record: Record) -> list[dict[str, Any]]:
         return [asdict(each) for each in self._diagnose(record)]
@@ -373,20 +404,6 @@ def _to_text(data: bytes) -> str | None:
         return None
 
 
-def _show_bytes(data: bytes) -> dict[str, Any]:
-    """Return bytes as text, or in hexadecimal if they are none."""
-    text = _to_text(data)
-    if text is not None:
-        return {"bytes": len(data), "text": _cut(text)}
-    return {"bytes": len(data), "hex": data[:_HEX_BYTES].hex(" ")}
-
-
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= _MAX_TEXT:
-        return text
-    return f"{text[:_MAX_TEXT]}\n[{len(text) - _MAX_TEXT} more characters]"
-
-
 def _describe(record: Record) -> dict[str, Any]:
     """Return what the typed invocation of *record* says, field by field."""
     try:
@@ -405,24 +422,9 @@ def _describe(record: Record) -> dict[str, Any]:
     return {"model": type(invocation).__name__, "error": None, "fields": fields}
 
 
-def _diff(first: Record, second: Record) -> dict[str, Any]:
-    """Compare two deliveries line by line."""
-    return {
-        "a": first.id,
-        "b": second.id,
-        "headers": _diff_lines(_head(first), _head(second)),
-        "body": _diff_lines(_lines(first), _lines(second)),
-    }
-
-
 def _head(record: Record) -> list[str]:
     headers = [f"{name}: {value}" for name, value in mask_headers(record.headers)]
     return [f"{record.method} {record.target}", *sorted(headers)]
-
-
-def _lines(record: Record) -> list[str]:
-    text = pretty(record.signed) or _to_text(record.signed)
-    return (record.signed.hex(" ", 32) if text is None else text).split("\n")
 
 
 def _diff_lines(first: list[str], second: list[str]) -> list[tuple[str, str]]:

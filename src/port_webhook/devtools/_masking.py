@@ -24,9 +24,9 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Mask", "is_credential", "mask_headers"]
+__all__ = ["Mask", "conceal_all", "is_credential", "mask_headers"]
 
 _HIDDEN = "(hidden)"
 # Below this length a secret is a word that stands everywhere.
@@ -120,14 +120,25 @@ class Mask:
 
     def value(self, value: Any) -> Any:
         """Return JSON of any kind without the secrets."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list | tuple):
-            return [self.value(each) for each in cast("list[Any]", value)]
-        if isinstance(value, dict):
-            members = cast("dict[str, Any]", value)
-            return {self.text(name): self.value(each) for name, each in members.items()}
-        return value
+        return conceal_all(value, self.text)
+
+
+def conceal_all(value: Any, conceal: Callable[[str], str]) -> Any:
+    """Return JSON of any kind with each text, and each key, as *conceal* returns it.
+
+    This comes before it is printed as JSON: in a printed text a secret could begin
+    within an escape, and what is left of the escape would be no JSON.
+    """
+    if isinstance(value, str):
+        return conceal(value)
+    if isinstance(value, list | tuple):
+        return [conceal_all(each, conceal) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {
+            conceal(name): conceal_all(each, conceal) for name, each in members.items()
+        }
+    return value
 
 
 def mask_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
+from port_webhook.devtools._masking import conceal_all
 from port_webhook.devtools._pretty import pretty
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Printer:
     def event(self, name: str, **fields: object) -> None:
         """Print what a script waits for: a JSON object in a line, with ``json``."""
         if self.mode == "json":
-            text = self._conceal(json.dumps({"event": name, **fields}))
+            text = json.dumps(conceal_all({"event": name, **fields}, self._conceal))
             try:
                 self._out.file.write(f"{text}\n")
                 self._out.file.flush()
@@ -151,7 +152,7 @@ class Printer:
             (f"#{record.id}", _DIM),
             (verdict_of(record), _GREEN if record.verified else _RED),
             (record.code or "", _RED),
-            (f"{record.method} {record.target[:200]}", ""),
+            (f"{record.method} {self._conceal(record.target)[:200]}", ""),
             (record.shape or "", _DIM),
             (record.action or "", "bold"),
             (record.run_id or "", _DIM),
@@ -191,7 +192,9 @@ class Printer:
             found = forwarded.error or str(forwarded.status)
             took = f"{forwarded.seconds * 1000:.0f} ms"
             self._line(self._out, (f"    {forwarded.url}: {found} in {took}", ""))
-            text = forwarded.body[:_SHOWN_RESPONSE].decode("utf-8", "replace").strip()
+            # What is cut before it is concealed can hold the beginning of a secret.
+            text = self._conceal(forwarded.body.decode("utf-8", "replace").strip())
+            text = text[:_SHOWN_RESPONSE].strip()
             if text:
                 self._line(self._out, (f"      {text}", _DIM))
 

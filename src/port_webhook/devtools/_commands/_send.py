@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from port_webhook.devtools._masking import Mask
 from port_webhook.devtools._options import find_secrets, read_file
 from port_webhook.devtools._parameters import (
     AsAgent,
@@ -50,6 +52,8 @@ from port_webhook.devtools._terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from port_webhook.devtools._sending import Verdict
 
 __all__ = ["send"]
@@ -96,7 +100,8 @@ def send(
             _repeat(sender, outgoing, count, concurrency, as_json=as_json)
         else:
             variant = _read_variant(stale=stale, tampered=tampered)
-            _send(sender, outgoing, variant, 2 if replay else 1, as_json=as_json)
+            show = partial(_show, sender=sender, mask=Mask([secret]), as_json=as_json)
+            _send(sender, outgoing, variant, 2 if replay else 1, show, as_json=as_json)
 
 
 def _read_variant(*, stale: bool, tampered: bool) -> Variant:
@@ -106,12 +111,18 @@ def _read_variant(*, stale: bool, tampered: bool) -> Variant:
 
 
 def _send(
-    sender: Sender, outgoing: Outgoing, variant: Variant, times: int, *, as_json: bool
+    sender: Sender,
+    outgoing: Outgoing,
+    variant: Variant,
+    times: int,
+    show: Callable[[list[Answer], int], None],
+    *,
+    as_json: bool,
 ) -> None:
     """Send one request, so many times, and print what was answered."""
     request = outgoing.make(variant)
     answers = [sender.send(request) for _ in range(times)]
-    _show(answers, sender, len(request.body), as_json=as_json)
+    show(answers, len(request.body))
     if not answers[-1].accepted:
         if variant is Variant.GENUINE and answers[0].status == _UNAUTHORIZED:
             words = "Refused: another secret, or another clock? The log of the server "
@@ -123,18 +134,23 @@ def _send(
         say("This forgery got through.", "bold red")
 
 
-def _show(answers: list[Answer], sender: Sender, size: int, *, as_json: bool) -> None:
-    """Print the responses; a request that was sent twice has two."""
+def _show(
+    answers: list[Answer], size: int, *, sender: Sender, mask: Mask, as_json: bool
+) -> None:
+    """Print the responses; a request that was sent twice has two.
+
+    An error page may show the settings of the receiver, and the secret among them.
+    """
     if as_json:
-        listed = [each.as_dict() for each in answers]
+        listed: list[Any] = mask.value([each.as_dict() for each in answers])
         say_json(listed if len(listed) > 1 else listed[0])
     else:
         say(f"{sender.method} {printable(sender.url)}, {size} bytes")
         for each in answers:
-            _show_one(each)
+            _show_one(each, mask)
 
 
-def _show_one(answer: Answer) -> None:
+def _show_one(answer: Answer, mask: Mask) -> None:
     if answer.status is None:
         fail(answer.error, REFUSED)
     style = "bold green" if answer.accepted else "bold red"
@@ -143,6 +159,7 @@ def _show_one(answer: Answer) -> None:
     text = answer.body.decode("utf-8", "replace")
     with suppress(ValueError, RecursionError):
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    text = mask.text(text)
     if len(text) > _MAX_SHOWN:
         text = f"{text[:_MAX_SHOWN]}\n… {len(answer.body)} bytes in all"
     if text:
