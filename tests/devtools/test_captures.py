@@ -194,12 +194,46 @@ def test_bytes_of_a_curl_command_that_are_no_text_are_kept():
 def test_several_data_options_are_joined_and_encoded():
     command = rb"curl -d a=1 --data-urlencode 'b=x y' --data-urlencode 'c d' -d"
 
-    assert read_curl(command).body == b"a=1&b=x%20y&c%20d&"
+    assert read_curl(command).body == b"a=1&b=x+y&c+d&"
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        ("-d a=1 --json '{}'", b"a=1{}"),
+        ("--json '{\"a\"' --json ':1}'", b'{"a":1}'),
+        ("-d a --json b -d c", b"ab&c"),
+        ("--data-urlencode a=b=c", b"a=b%3Dc"),
+        ("--data-urlencode '=a b&c@'", b"a+b%26c%40"),
+        ("--data-urlencode a= --data-urlencode =", b"a=&"),
+        ("-d '' -d a -d ''", b"&a&"),
+    ],
+)
+def test_data_is_joined_and_encoded_as_curl_does(options, body):
+    assert read_curl(f"curl u {options}".encode()).body == body
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        *("| jq .a", "|jq -F", "&& curl -d b", "&&b -d b", "; echo -d b", ";", ";;"),
+        *("# -d b", "#", "& -d b", ";-d b", "| cat 'open", "\n#\n"),
+    ],
+)
+def test_what_stands_behind_the_command_is_left_out(behind):
+    for space in ("", " ") if behind[:1] not in "#&\n" or behind[:2] == "&&" else " ":
+        command = f"curl http://x/;a?b=c&d=e#f -H 'A: |;#&' -d 'a;|& #'{space}{behind}"
+        found = Capture(b"a;|& #", [("A", "|;#&")])
+        assert read_curl(command.encode()) == found
 
 
 @pytest.mark.parametrize(
     ("escape", "text"),
-    [(r"\n\t\e\a", b"\n\t\x1b\x07"), (r"\q\'", b"q'"), (r"\0", b"\0")],
+    [
+        (r"\n\t\e\E\a", b"\n\t\x1b\x1b\x07"),
+        (r"\q\'\"\\\?\xz", rb"\q'" + rb'"\?\xz'),
+        (r"\0", b"\0"),
+    ],
 )
 def test_escapes_of_a_dollar_quote_are_resolved(escape, text):
     assert read_curl(f"curl -d $'{escape}'".encode()).body == text
@@ -220,6 +254,12 @@ def test_a_header_without_a_value_is_empty():
         (b"curl -H @headers", "names a file"),
         (b"curl -F a=b", "form"),
         (b"curl -T f", "file"),
+        (b"curl --data-urlencode a@f", "names a file"),
+        (b"curl --data-urlencode @f", "names a file"),
+        (b"curl -d a --next -d b u", "second request"),
+        (b"curl -d a -s: -d b u", "second request"),
+        (b'curl ^"http://x^" ^\r\n  -H ^"A: b^"', "Windows"),
+        (b'curl "http://x" ^\n  -d "{}"', "Windows"),
         (b"curl -G", "form"),
         (b"curl -d $'\\ud800'", "no character"),
         (b"curl -d $'\\U99999999'", "no character"),

@@ -714,6 +714,30 @@ def captures():
         b'/bin/curl --json="{\\"a\\": \\$1}" --data-urlencode x=\xc3\xa9 u',
     )
     yield "curl", b"curl -H 'A;;:;b' -H ';;' -H 'B;c;;'"
+    for options in (
+        *("-d a=1 --json {} -d c", "--json a --json b", "-d '' -d a", "-s: -d b"),
+        *("--data-urlencode a=b=c\\ d", "--data-urlencode @f", "--next -d a"),
+        *("--data-urlencode =a\\ b --data-urlencode c", "--data-urlencode a@f"),
+        *(
+            "-d a | jq -F",
+            "-d a|b",
+            "-d a; -d b",
+            "-d 'a';-d b",
+            "-d a;b",
+            "-d a && -d",
+        ),
+        *(
+            "-d 'a'&&b",
+            "-d a&b",
+            "-d a & -d b",
+            "# -d b",
+            "-d a#b",
+            "-d '^' ^",
+            "-d a^",
+        ),
+        *("| 'open", "-d $'\\q\\E\\?\\\"\\\\'", "-d a;$x", "-d ';|&&#'"),
+    ):
+        yield "curl", f"curl http://u/?a=1&b=2 -H A:1 {options}".encode()
     yield "curl", b"curl -d @file u"
     yield "curl", b"curl -F a=b u"
     yield "curl", b"curl -H 'a"
@@ -775,6 +799,7 @@ def read_in_python(kind, raw, entry):
     [
         ("http", "`A: b${'\\n c'.repeat(1e6)}`", 1 + 2 * 10**6),
         ("http", "`A: b${';'.repeat(3e6)}x\\nC: d`", 2 + 3 * 10**6),
+        ("curl", "`curl ${'a;a&'.repeat(1e6)} -H A:b`", 1),
         ("curl", "`curl -H '${';'.repeat(3e6)}x: b'`", 1),
         ("curl", "`curl -d '${';'.repeat(3e6)}' -H 'a: b'`", 1),
     ],

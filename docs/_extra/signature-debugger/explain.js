@@ -2510,6 +2510,7 @@ const joinChunks = (body) => {
 };
 
 const CURL_DATA = ["-d", "--data", "--data-ascii", "--data-binary", "--data-raw", "--json"];
+const CURL_NEXT = ["-:", "--next"];
 const CURL_FORM = ["-F", "--form", "--form-string", "-T", "--upload-file", "-G", "--get"];
 const CURL_LONG = [
   "--request", "--url", "--user", "--user-agent", "--referer", "--cookie", "--max-time",
@@ -2521,7 +2522,7 @@ const CURL_VALUED = "AbcCdDeEFhHKmoPQrtTuUwxXyYz";
 
 /** A curl command for a POSIX shell; a file that it names is not opened. */
 const readCurl = (binary) => {
-  const words = splitCommand(binary);
+  const words = splitCommand(firstCommand(binary));
   if (words.length === 0 || !words[0].split("/").at(-1).startsWith("curl")) {
     throw new InputError("this does not begin with curl");
   }
@@ -2534,21 +2535,32 @@ const readCurl = (binary) => {
       const name = colon < 0 ? value : value.slice(0, colon);
       const text = colon < 0 ? "" : value.slice(colon + 1);
       headers.push([dropEnd(name, ";"), strip(text)].map((each) => decode(each) ?? each));
+    } else if (CURL_NEXT.includes(option)) {
+      throw new InputError(`${option} begins a second request: keep one of them`);
     } else if (CURL_DATA.includes(option)) {
       if (value.startsWith("@") && option !== "--data-raw") {
         throw new InputError(`${option} names a file: choose it as the body, too`);
       }
-      parts.push(value);
+      // What --json adds is a part of the same JSON.
+      parts.push(...(option === "--json" || parts.length === 0 ? [value] : ["&", value]));
     } else if (option === "--data-urlencode") {
-      const equals = value.lastIndexOf("=");
-      const quoted = value.slice(equals + 1)
-        .replace(/[^A-Za-z0-9_.~-]/g, (each) => `%${hex(each.charCodeAt(0), 2).toUpperCase()}`);
-      parts.push((equals > 0 ? `${value.slice(0, equals)}=` : "") + quoted);
+      parts.push(...(parts.length === 0 ? [] : ["&"]), encodeField(value));
     } else if (CURL_FORM.includes(option)) {
       throw new InputError(`${option} sends a form or a file, not a body`);
     }
   }
-  return newCapture(parts.join("&"), headers);
+  return newCapture(parts.join(""), headers);
+};
+
+/** Encode as curl does: what is behind the first =, with + for a space. */
+const encodeField = (value) => {
+  const equals = value.indexOf("=");
+  if (equals < 0 && value.includes("@")) {
+    throw new InputError("--data-urlencode names a file: choose it as the body, too");
+  }
+  const quoted = value.slice(equals + 1)
+    .replace(/[^A-Za-z0-9_.~-]/g, (each) => (each === " " ? "+" : `%${hex(each.charCodeAt(0), 2).toUpperCase()}`));
+  return (equals > 0 ? `${value.slice(0, equals)}=` : "") + quoted;
 };
 
 function* curlOptions(words) {
@@ -2559,7 +2571,8 @@ function* curlOptions(words) {
     if (word.startsWith("--")) {
       const equals = word.indexOf("=");
       const name = equals < 0 ? word : word.slice(0, equals);
-      if (CURL_LONG.includes(name)) yield [name, equals < 0 ? next() : word.slice(equals + 1)];
+      if (CURL_NEXT.includes(name)) yield [name, ""];
+      else if (CURL_LONG.includes(name)) yield [name, equals < 0 ? next() : word.slice(equals + 1)];
     } else if (word.startsWith("-")) {
       for (let at = 1; at < word.length; at += 1) {
         if (CURL_VALUED.includes(word[at])) {
@@ -2572,16 +2585,38 @@ function* curlOptions(words) {
   }
 }
 
+/** A command up to an operator of the shell, or a comment, that is not quoted. */
+const firstCommand = (text) => {
+  let at = 0;
+  let isInside = false;
+  for (;;) {
+    const found = matchAt(TOKEN_OF_SHELL, text, at);
+    if (found === null) return text;
+    const plain = found[6] ?? "";
+    if (!isInside && "#;&".includes(plain[0] ?? " ")) return text.slice(0, at);
+    if (!isInside && plain[0] === "^") {
+      throw new InputError("the command is for Windows (^): copy the one for a POSIX shell (bash)");
+    }
+    for (const { 0: operator, index } of plain.matchAll(/\||&&|;/g)) {
+      // A semicolon within a word is most often one of a URL.
+      const behind = text[at + index + operator.length] ?? " ";
+      if (operator !== ";" || index === 0 || " \t\r\n".includes(behind)) return text.slice(0, at + index);
+    }
+    isInside = found[1] === undefined;
+    at += found[0].length;
+  }
+};
+
+const TOKEN_OF_SHELL = /([ \t\r\n]+|\\\r?\n)|\$'([^'\\]*(?:\\[^][^'\\]*)*)'|'([^']*)'|\$?"([^"\\]*(?:\\[^][^"\\]*)*)"|\\([^])|(\$|[^ \t\r\n'"\\$]+)/y;
+
 const splitCommand = (text) => {
-  const token = /([ \t\r\n]+|\\\r?\n)|\$'([^'\\]*(?:\\[^][^'\\]*)*)'|'([^']*)'|\$?"([^"\\]*(?:\\[^][^"\\]*)*)"|\\([^])|(\$|[^ \t\r\n'"\\$]+)/y;
   const words = [];
   let word = null;
   let at = 0;
   while (at < text.length) {
-    token.lastIndex = at;
-    const found = token.exec(text);
+    const found = matchAt(TOKEN_OF_SHELL, text, at);
     if (found === null) throw new InputError("a quote is not closed");
-    at = token.lastIndex;
+    at = TOKEN_OF_SHELL.lastIndex;
     const [, space, ansi, single, double, escaped, plain] = found;
     if (space === undefined) {
       word ??= "";
@@ -2597,13 +2632,15 @@ const splitCommand = (text) => {
   return words;
 };
 
-const ANSI = { __proto__: null, a: "\x07", b: "\b", e: "\x1b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };
+const ANSI = {
+  __proto__: null, a: "\x07", b: "\b", e: "\x1b", E: "\x1b", "\\": "\\", "'": "'", '"': '"', "?": "?", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v",
+};
 const unescapeAnsi = (text) =>
   text.replace(/\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|([^]))/g,
-    (_, byte, short, long, octal, letter) => {
+    (escape, byte, short, long, octal, letter) => {
       if (byte !== undefined) return String.fromCharCode(parseInt(byte, 16));
       if (octal !== undefined) return String.fromCharCode(parseInt(octal, 8) & 255);
-      if (letter !== undefined) return ANSI[letter] ?? letter;
+      if (letter !== undefined) return ANSI[letter] ?? escape;
       const number = parseInt(short ?? long, 16);
       if (number > 0x10ffff || (number >= 0xd800 && number <= 0xdfff)) {
         throw new InputError("a \\u escape is no character");

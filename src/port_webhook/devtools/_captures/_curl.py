@@ -16,6 +16,7 @@ __all__ = ["read_curl"]
 _DATA = ("-d", "--data", "--data-ascii", "--data-binary", "--data-raw", "--json")
 _ENCODED = "--data-urlencode"
 _HEADER = ("-H", "--header")
+_NEXT = ("-:", "--next")
 _FORM = ("-F", "--form", "--form-string", "-T", "--upload-file", "-G", "--get")
 # The letters of curl's options that take a value, and the long ones that are common.
 _VALUED = frozenset("AbcCdDeEFhHKmoPQrtTuUwxXyYz")
@@ -41,11 +42,13 @@ _ESCAPES = {
     "a": "\a",
     "b": "\b",
     "e": "\x1b",
+    "E": "\x1b",
     "f": "\f",
     "n": "\n",
     "r": "\r",
     "t": "\t",
     "v": "\v",
+    **{each: each for each in "\\'\"?"},
 }
 _ANSI = re.compile(
     r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})"
@@ -64,15 +67,21 @@ _WORD = re.compile(
 )
 
 
+# What ends a command, if it is not quoted.
+_OPERATOR = re.compile(r"\||&&|;")
+_BLANK = ("", " ", "\t", "\r", "\n")
+
+
 def read_curl(raw: bytes) -> Capture:
     """Read the headers and the body of a curl command for a POSIX shell.
 
-    A file that the command names (``-d @body.json``) is not opened.
+    A file that the command names (``-d @body.json``) is not opened. Further commands,
+    behind ``|``, ``&&`` or ``;``, and comments are left out.
 
     Raises:
         CaptureError: *raw* is no such command, or its body is not in it.
     """
-    words = [*_split(raw.decode("utf-8", "surrogateescape"))]
+    words = [*_split(_first_command(raw.decode("utf-8", "surrogateescape")))]
     if not words or not words[0].rsplit("/", 1)[-1].startswith("curl"):
         raise CaptureError("the file does not begin with curl")
     headers: Pairs = []
@@ -83,21 +92,29 @@ def read_curl(raw: bytes) -> Capture:
                 raise CaptureError(f"{option} names a file of headers: insert them")
             name, _, text = value.partition(":")
             headers.append((name.rstrip(";"), text.strip()))
+        elif option in _NEXT:
+            raise CaptureError(f"{option} begins a second request: keep one of them")
         elif option in _DATA:
             if value.startswith("@") and option != "--data-raw":
                 raise CaptureError(f"{option} names a file: pass it as the body, too")
-            parts.append(value)
+            # What --json adds is a part of the same JSON.
+            parts += (value,) if option == "--json" or not parts else ("&", value)
         elif option == _ENCODED:
-            parts.append(_encode(value))
+            parts += ("&", _encode(value)) if parts else (_encode(value),)
         elif option in _FORM:
             raise CaptureError(f"{option} sends a form or a file, not a body")
-    return Capture("&".join(parts).encode("utf-8", "surrogateescape"), headers)
+    return Capture("".join(parts).encode("utf-8", "surrogateescape"), headers)
 
 
 def _encode(value: str) -> str:
-    name, equals, text = value.rpartition("=")
-    raw = text.encode("utf-8", "surrogateescape")
-    return f"{name}{equals if name else ''}{quote(raw, safe='')}"
+    """Encode as curl does: what is behind the first =, with + for a space."""
+    name, equals, text = value.partition("=")
+    if not equals:
+        name, text = "", value
+        if "@" in value:
+            raise CaptureError(f"{_ENCODED} names a file: pass it as the body, too")
+    encoded = quote(text.encode("utf-8", "surrogateescape"), safe="")
+    return f"{name}{'=' if name else ''}{encoded.replace('%20', '+')}"
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -106,7 +123,9 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
     for word in rest:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
-            if name in (*_DATA, *_HEADER, *_FORM, _ENCODED, *_VALUED_LONG):
+            if name in _NEXT:
+                yield name, ""
+            elif name in (*_DATA, *_HEADER, *_FORM, _ENCODED, *_VALUED_LONG):
                 yield name, value if equals else next(rest, "")
         elif word.startswith("-"):
             for at, letter in enumerate(word[1:], 2):
@@ -114,6 +133,32 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
                     yield f"-{letter}", word[at:] or next(rest, "")
                     break
                 yield f"-{letter}", ""
+
+
+def _first_command(text: str) -> str:
+    """Return *text* up to an operator of the shell, or a comment, that is not quoted.
+
+    Raises:
+        CaptureError: It is a command for another shell.
+    """
+    at = 0
+    is_inside = False
+    while (found := _WORD.match(text, at)) is not None:
+        plain = found["plain"] or ""
+        if not is_inside and plain[:1] in ("#", ";", "&"):
+            return text[:at]
+        if not is_inside and plain[:1] == "^":
+            raise CaptureError(
+                "the command is for Windows (^): copy the one for a POSIX shell (bash)"
+            )
+        for operator in _OPERATOR.finditer(text, at, at + len(plain)):
+            # A semicolon within a word is most often one of a URL.
+            behind = text[operator.end() : operator.end() + 1]
+            if operator[0] != ";" or operator.start() == at or behind in _BLANK:
+                return text[: operator.start()]
+        is_inside = found["space"] is None
+        at = found.end()
+    return text
 
 
 def _split(text: str) -> Iterator[str]:
@@ -149,7 +194,7 @@ def _unescape(found: re.Match[str]) -> str:
         number = int(byte, 16) if byte is not None else int(octal, 8) & 0xFF
         return bytes([number]).decode("utf-8", "surrogateescape")
     if letter is not None:
-        return _ESCAPES.get(letter, letter)
+        return _ESCAPES.get(letter, found[0])
     number = int(short or long, 16)
     if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:  # Unicode's own bounds
         raise CaptureError("a \\u escape is no character")
