@@ -314,6 +314,53 @@ def test_a_post_whose_body_the_browser_did_not_save_is_named():
     assert read_har(har(lost, empty), 2).body == b""
 
 
+@pytest.mark.parametrize(
+    ("method", "size", "is_lost"),
+    [
+        *(("PUT", None, True), ("PATCH", -1, True), ("PUT", 0, False)),
+        *(("GET", None, False), ("GET", -1, False), ("DELETE", 7, True)),
+        *(("DELETE", "7", False), (None, 7.5, True)),
+    ],
+)
+def test_the_body_of_any_method_may_be_lost(method, size, is_lost):
+    lost = entry()
+    lost["request"] |= {"method": method, "postData": None, "bodySize": size}
+    if is_lost:
+        with pytest.raises(CaptureError, match="entry 1 holds no body"):
+            read_har(har(lost))
+    else:
+        assert read_har(har(lost)).body == b""
+
+
+def test_a_body_that_cannot_be_read_is_no_reason_to_refuse_another():
+    bad = entry(signed=False, text="%", encoding="base64")
+    raw = har(bad, entry(text="a"))
+
+    assert read_har(raw).body == read_har(raw, 2).body == b"a"
+    with pytest.raises(CaptureError, match="base64"):
+        read_har(raw, 1)
+    event = kafka_event(b"{}", b"{}")
+    (records,) = event["records"].values()
+    records[0]["value"] = "%"
+    assert read_lambda(json.dumps(event).encode(), 2).body == b"{}"
+
+
+def test_equal_entries_are_told_apart():
+    raw = har(*[entry(text="a")] * 25)
+
+    with pytest.raises(CaptureError, match=r"25 entries: .* 18, 19, 20$"):
+        read_har(raw)
+
+
+def test_an_event_with_many_headers_is_read_in_linear_time():
+    # To compare each with all others would take hours.
+    headers = {f"a{number}": "b" for number in range(200_000)}
+    event = {"multiValueHeaders": {"a": ["b"] * 9}, "headers": headers | {"a": "b"}}
+
+    found = read_lambda(json.dumps(event).encode()).headers
+    assert found == [("a", "b")] * 9 + [*headers.items()]
+
+
 @pytest.mark.parametrize("started", [None, "yesterday", "2024-04-16T14:31:29"])
 def test_a_time_that_says_no_moment_is_none(started):
     assert read_har(har(entry(started=started, text=7))) == Capture(b"", PAIRS)
@@ -356,7 +403,7 @@ def test_the_record_of_a_kafka_trigger_is_read():
     message = sign_kafka_message(DOCUMENT, SECRET, timestamp=NOW)
     event = kafka_event(message, timestamp=NOW)
     (records,) = event["records"].values()
-    records[0]["headers"] = [{"a": [98, -1]}, 7]
+    records[0]["headers"] = [{"a": [98, True, 98.5, None, -1]}, 7]
 
     capture = read_lambda(json.dumps(event).encode())
 

@@ -667,7 +667,7 @@ READERS: dict[str, Any] = {
 }
 
 
-def captures():
+def raw_captures():
     lines = "".join(f"{name}: {value}\r\n" for name, value in signed(BODY)).encode()
     raw = b"POST /port HTTP/1.1\r\n" + lines + b"\r\n"
     chunks = b'Transfer-Encoding: chunked\r\n\r\n4;x=1\r\n{"a"\r\n3\r\n:1}\r\n0\r\n'
@@ -706,6 +706,9 @@ def captures():
     yield "http", b"HTTP/1.1 200 OK\r\n\r\n"
     yield "http", b"no header"
     yield "http", b""
+
+
+def curl_captures():
     quoted = BODY.decode().replace("'", "'\\''")
     yield "curl", f"curl -X POST u -H 'A: b é' -H \"C;\" -d '{quoted}'".encode()
     yield "curl", b"curl u \\\n --data-raw $'a\\n\\x41\\u00e9\\'\\101' -sSHX:1"
@@ -742,6 +745,9 @@ def captures():
     yield "curl", b"curl -F a=b u"
     yield "curl", b"curl -H 'a"
     yield "curl", b"wget"
+
+
+def har_captures():
     headers = [{"name": name, "value": value} for name, value in signed(BODY)]
     one = {
         "startedDateTime": "2024-04-16T14:31:29.500Z",
@@ -750,17 +756,29 @@ def captures():
     bare = {"request": {"headers": [{"name": ":path", "value": "/"}]}}
     for entries in ([one], [bare, one], [one, one], [bare], []):
         yield "har", json.dumps({"log": {"entries": entries}}).encode()
-    for request in ({}, {"bodySize": 0}, {"bodySize": 0.0}, {"bodySize": -1}):
-        lost = {"request": {"method": "POST", "headers": headers, **request}}
-        yield "har", json.dumps({"log": {"entries": [lost]}}).encode()
+    for request in ({}, *({"bodySize": n} for n in (0, 0.0, -1, 7))):
+        for method in ("POST", "PATCH", "GET", None):
+            lost = {"request": {"method": method, "headers": headers, **request}}
+            yield "har", json.dumps({"log": {"entries": [lost]}}).encode()
+    bad = {"request": {"postData": {"text": "%", "encoding": "base64"}}}
+    yield "har", json.dumps({"log": {"entries": [bad, one]}}).encode()
+    yield "har", json.dumps({"log": {"entries": [bad, bad]}}).encode()
     yield "har", b"[]"
     yield "har", b"{"
+
+
+def message_captures():
     for base64_body in (True, False):
         for shape in ("rest_api", "http_api", "alb"):
             event = lambda_event(BODY, signed(BODY), shape=shape, base64=base64_body)
             yield "lambda", json.dumps(event).encode()
     message = sign_kafka_message(DOCUMENT, SECRET, timestamp=NOW)
     yield "lambda", json.dumps(kafka_event(message)).encode()
+    event = kafka_event(message, message)
+    (records,) = event["records"].values()
+    records[0]["headers"] = [{"a": [98, -1, 10**30 + 1, True, 98.5], "b": []}, 7]
+    records[1]["value"] = "%"
+    yield "lambda", json.dumps(event).encode()
     yield "lambda", json.dumps({"body": "%", "isBase64Encoded": True}).encode()
     yield "lambda", b'{"headers": {"a": 1, "b": null}, "multiValueHeaders": {"a": []}}'
     yield "lambda", b"{}"
@@ -769,6 +787,13 @@ def captures():
     yield "kafka", json.dumps(record).encode()
     yield "kafka", json.dumps({**record, "headers": ["a", "b", "c"]}).encode() + b"\n"
     yield "kafka", b"\n".join([json.dumps(record).encode()] * 2)
+
+
+def captures():
+    yield from raw_captures()
+    yield from curl_captures()
+    yield from har_captures()
+    yield from message_captures()
 
 
 CAPTURES = [*captures()]

@@ -2689,61 +2689,62 @@ const secondsOf = (value) => {
   return number > 1e12 && number < 1e13 ? number / 1000 : null;
 };
 
-const isSigned = ({ headers }) =>
+const isSigned = (headers) =>
   headers.some(([name]) => name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "").includes("portsignature"));
 
+/**
+ * Which of the requests with these headers is meant, from 0. Their bodies are not read: one
+ * that cannot be is no reason to refuse another.
+ */
 const chooseEntry = (found, entry, what) => {
   if (entry !== null) {
     if (entry < 1 || entry > found.length) throw new InputError(`there is no entry ${entry}; there are ${found.length}`);
-    return found[entry - 1]();
+    return entry - 1;
   }
   if (found.length === 0) throw new InputError(`there are no ${what}`);
-  const all = found.map((each) => each());
-  const signed = all.filter(isSigned);
+  const all = [...found.keys()];
+  const signed = all.filter((at) => isSigned(found[at]));
   const likely = signed.length > 0 ? signed : all;
   if (likely.length === 1) return likely[0];
-  const numbers = all.flatMap((each, at) => (likely.slice(0, 20).includes(each) ? [at + 1] : []));
-  throw new InputError(`there are ${likely.length} ${what}: choose entry ${numbers.join(", ")}`);
+  const numbers = likely.slice(0, 20).map((at) => at + 1).join(", ");
+  throw new InputError(`there are ${likely.length} ${what}: choose entry ${numbers}`);
 };
 
 const readHar = (binary, entry) => {
   const entries = listOf(memberOf(memberOf(loadCapture(binary), "log"), "entries"));
-  const lost = new Map(); // the number of each entry whose body the browser did not save
-  const found = entries.map((each, at) => () => {
-    const capture = readHarEntry(each);
-    if (hasLostBody(memberOf(each, "request"))) lost.set(capture, at + 1);
-    return capture;
-  });
-  const chosen = chooseEntry(found, entry, "entries");
-  if (lost.has(chosen)) {
-    throw new InputError(`entry ${lost.get(chosen)} holds no body (postData.text); the browser did not save it`);
+  const at = chooseEntry(entries.map(readHarHeaders), entry, "entries");
+  if (hasLostBody(memberOf(entries[at], "request"))) {
+    throw new InputError(`entry ${at + 1} holds no body (postData.text); the browser did not save it`);
   }
-  return chosen;
+  return readHarEntry(entries[at]);
 };
 
-/** Whether a POST had a body that is not in the capture. */
+/** Whether a request had a body that is not in the capture. */
 const hasLostBody = (request) => {
-  const size = memberOf(request, "bodySize");
-  const empty = size instanceof NumberText && Number(size.text) === 0;
-  return memberOf(request, "method") === "POST"
-    && typeof memberOf(memberOf(request, "postData"), "text") !== "string" && !empty;
+  if (typeof memberOf(memberOf(request, "postData"), "text") === "string") return false;
+  const given = memberOf(request, "bodySize");
+  const size = given instanceof NumberText ? Number(given.text) : null;
+  return ["POST", "PUT", "PATCH"].includes(memberOf(request, "method")) ? size !== 0 : size > 0;
 };
 
-const readHarEntry = (entry) => {
-  const request = memberOf(entry, "request");
+const readHarHeaders = (entry) => {
   const headers = [];
-  for (const each of listOf(memberOf(request, "headers"))) {
+  for (const each of listOf(memberOf(memberOf(entry, "request"), "headers"))) {
     const name = memberOf(each, "name");
     const value = memberOf(each, "value");
     if (typeof name === "string" && typeof value === "string" && name[0] !== ":") headers.push([name, value]);
   }
-  const data = memberOf(request, "postData");
+  return headers;
+};
+
+const readHarEntry = (entry) => {
+  const data = memberOf(memberOf(entry, "request"), "postData");
   const given = memberOf(data, "text");
   const text = typeof given === "string" ? given : "";
   const started = memberOf(entry, "startedDateTime");
   const zoned = typeof started === "string" && /(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(started);
   const body = memberOf(data, "encoding") === "base64" ? decodeBody(text) : encodeBody(text);
-  return newCapture(body, headers, false, zoned ? parseIso(started) : null);
+  return newCapture(body, readHarHeaders(entry), false, zoned ? parseIso(started) : null);
 };
 
 const readLambda = (binary, entry) => {
@@ -2751,7 +2752,9 @@ const readLambda = (binary, entry) => {
   const records = memberOf(event, "records");
   if (records instanceof Map) {
     const listed = [...records.values()].flatMap(listOf);
-    return chooseEntry(listed.map((each) => () => readTrigger(each)), entry, "records");
+    const headers = listed.map(readTriggerHeaders);
+    const at = chooseEntry(headers, entry, "records");
+    return readTrigger(listed[at], headers[at]);
   }
   if (!(event instanceof Map) || !(event.has("body") || event.has("headers"))) {
     throw new InputError("this is no event of an HTTP request or a Kafka trigger");
@@ -2785,24 +2788,28 @@ const readMaps = (event) => {
   return pairs;
 };
 
-const readTrigger = (record) => {
+const readTrigger = (record, headers) => {
   const value = memberOf(record, "value");
+  const body = typeof value === "string" ? decodeBody(value) : "";
+  return newCapture(body, headers, true, secondsOf(memberOf(record, "timestamp")));
+};
+
+const readTriggerHeaders = (record) => {
   const headers = [];
   for (const each of listOf(memberOf(record, "headers"))) {
     for (const [name, listed] of each instanceof Map ? each : []) {
-      const numbers = listOf(listed).filter((one) => one instanceof NumberText).map((one) => Number(one.text));
-      headers.push([name, String.fromCharCode(...numbers.slice(0, 8192).map((one) => one & 255))]);
+      const numbers = listOf(listed).filter((one) => one instanceof NumberText && /^-?[0-9]+$/.test(one.text));
+      headers.push([name, numbers.map((one) => String.fromCharCode(Number(BigInt.asUintN(8, BigInt(one.text))))).join("")]);
     }
   }
-  const body = typeof value === "string" ? decodeBody(value) : "";
-  return newCapture(body, headers, true, secondsOf(memberOf(record, "timestamp")));
+  return headers;
 };
 
 const readKafka = (binary, entry) => {
   const lines = binary.split(/\r\n|\r|\n/).filter((line) => trimOf(line, WHITE_BYTES) !== "");
   const records = lines.map(findRecord).filter((each) => each !== null);
   if (records.length > 1 && records.length === lines.length) {
-    return chooseEntry(records.map((each) => () => each), entry, "records");
+    return records[chooseEntry(records.map(({ headers }) => headers), entry, "records")];
   }
   return findRecord(binary) ?? newCapture(binary, [], true);
 };

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["read_har", "read_kafka", "read_lambda"]
 
 _SIGNATURE = "portsignature"
+_WITH_BODY = ("POST", "PUT", "PATCH")
 _MILLIS = 1000.0
 # Beyond these, in milliseconds, a time is none: 2001 and 2286.
 _EARLIEST, _LATEST = 10**12, 10**13
@@ -33,21 +34,22 @@ def read_har(raw: bytes, entry: int | None = None) -> Capture:
     """
     log = _get(_load(raw), "log")
     listed = _list(_get(log, "entries"))
-    entries = [_read_entry(each) for each in listed]
-    chosen = _choose(entries, entry, "entries")
-    at = next(at for at, each in enumerate(entries) if each is chosen)
+    at = _choose([_read_names(each) for each in listed], entry, "entries")
     if _has_lost_body(_get(listed[at], "request")):
         raise CaptureError(
             f"entry {at + 1} holds no body (postData.text); the browser did not save it"
         )
-    return chosen
+    return _read_entry(listed[at])
 
 
 def _has_lost_body(request: Any) -> bool:
-    """Tell whether a POST had a body that is not in the file."""
-    text = _get(_get(request, "postData"), "text")
-    is_post = _get(request, "method") == "POST"
-    return is_post and not isinstance(text, str) and _get(request, "bodySize") != 0
+    """Tell whether a request had a body that is not in the file."""
+    if isinstance(_get(_get(request, "postData"), "text"), str):
+        return False
+    size = _get(request, "bodySize")
+    if _get(request, "method") in _WITH_BODY:
+        return size != 0
+    return isinstance(size, int | float) and size > 0
 
 
 def read_lambda(raw: bytes, entry: int | None = None) -> Capture:
@@ -64,8 +66,10 @@ def read_lambda(raw: bytes, entry: int | None = None) -> Capture:
     records = _get(event, "records")
     if isinstance(records, dict):
         partitions = cast("dict[str, Any]", records).values()
-        found = [_read_record(each) for listed in partitions for each in _list(listed)]
-        return _choose(found, entry, "records")
+        found = [each for listed in partitions for each in _list(listed)]
+        headers = [_read_record_headers(each) for each in found]
+        at = _choose(headers, entry, "records")
+        return _read_record(found[at], headers[at])
     if not isinstance(event, dict) or not ({"body", "headers"} & event.keys()):
         raise CaptureError("the file is no event of an HTTP request or a Kafka trigger")
     text = _get(event, "body")
@@ -91,7 +95,7 @@ def read_kafka(raw: bytes, entry: int | None = None) -> Capture:
     lines = [line for line in raw.splitlines() if line.strip()]
     records = [record for line in lines if (record := _find_record(line)) is not None]
     if len(records) > 1 and len(records) == len(lines):
-        return _choose(records, entry, "records")
+        return records[_choose([each.headers for each in records], entry, "records")]
     return _find_record(raw) or Capture(raw, [], kafka=True)
 
 
@@ -143,36 +147,43 @@ def _list(value: object) -> Sequence[Any]:
     return cast("Sequence[Any]", value) if isinstance(value, list) else ()
 
 
-def _choose(found: list[Capture], entry: int | None, what: str) -> Capture:
+def _choose(found: list[Pairs], entry: int | None, what: str) -> int:
+    """Return which of the requests with these headers is meant, from 0.
+
+    Their bodies are not read: one that cannot be is no reason to refuse another.
+    """
     if entry is not None:
         if not 0 < entry <= len(found):
             raise CaptureError(f"there is no entry {entry}; the file has {len(found)}")
-        return found[entry - 1]
-    signed = [each for each in found if _is_signed(each)]
-    likely = signed or found
+        return entry - 1
+    signed = [at for at, headers in enumerate(found) if _is_signed(headers)]
+    likely = signed or [*range(len(found))]
     if len(likely) == 1:
         return likely[0]
     if not likely:
         raise CaptureError(f"the file has no {what}")
-    numbers = [str(at) for at, each in enumerate(found, 1) if each in likely[:20]]
-    listed = ", ".join(numbers)
+    listed = ", ".join(str(at + 1) for at in likely[:20])
     raise CaptureError(f"the file has {len(likely)} {what}: choose --entry of {listed}")
 
 
-def _is_signed(capture: Capture) -> bool:
-    names = ("".join(filter(str.isalnum, name.lower())) for name, _ in capture.headers)
+def _is_signed(headers: Pairs) -> bool:
+    names = ("".join(filter(str.isalnum, name.lower())) for name, _ in headers)
     return any(_SIGNATURE in name for name in names)
 
 
-def _read_entry(entry: Any) -> Capture:
-    """Read one entry of a HAR file (HAR 1.2)."""
-    request = _get(entry, "request")
+def _read_names(entry: Any) -> Pairs:
+    """Return the headers of one entry of a HAR file (HAR 1.2)."""
     headers: Pairs = []
-    for each in _list(_get(request, "headers")):
+    for each in _list(_get(_get(entry, "request"), "headers")):
         name, value = _get(each, "name"), _get(each, "value")
         if isinstance(name, str) and isinstance(value, str) and name[:1] != ":":
             headers.append((name, value))
-    data = _get(request, "postData")
+    return headers
+
+
+def _read_entry(entry: Any) -> Capture:
+    """Read one entry of a HAR file."""
+    data = _get(_get(entry, "request"), "postData")
     text = _get(data, "text")
     text = text if isinstance(text, str) else ""
     encoded = _get(data, "encoding") == "base64"
@@ -186,27 +197,32 @@ def _read_entry(entry: Any) -> Capture:
         if moment is not None and moment.tzinfo is not None:
             received_at = moment.timestamp()
     body = _decode(text) if encoded else _encode(text)
-    return Capture(body, headers, received_at=received_at)
+    return Capture(body, _read_names(entry), received_at=received_at)
 
 
-def _read_record(record: Any) -> Capture:
+def _read_record(record: Any, headers: Pairs) -> Capture:
     """Read one record of a Kafka trigger."""
     value = _get(record, "value")
     body = _decode(value) if isinstance(value, str) else b""
+    stamp = _seconds(_get(record, "timestamp"))
+    return Capture(body, headers, kafka=True, received_at=stamp)
+
+
+def _read_record_headers(record: Any) -> Pairs:
     headers: Pairs = []
     for each in _list(_get(record, "headers")):
         if isinstance(each, dict):
             for name, listed in cast("dict[str, Any]", each).items():
-                numbers = [n for n in _list(listed) if isinstance(n, int)]
+                numbers = [n for n in _list(listed) if type(n) is int]
                 text = "".join(chr(number & 0xFF) for number in numbers)
                 headers.append((name, text))
-    stamp = _seconds(_get(record, "timestamp"))
-    return Capture(body, headers, kafka=True, received_at=stamp)
+    return headers
 
 
 def _read_maps(event: Any) -> Pairs:
     """Return each header as often as it was sent, from both maps of an event."""
     pairs: Pairs = []
+    known: set[tuple[str, str]] = set()
     for key in ("multiValueHeaders", "headers"):
         headers = _get(event, key)
         if not isinstance(headers, dict):
@@ -216,8 +232,9 @@ def _read_maps(event: Any) -> Pairs:
             for each in values:
                 pair = (name, each if isinstance(each, str) else str(each))
                 # A REST API shows each value in both.
-                if each is not None and (key != "headers" or pair not in pairs):
+                if each is not None and (key != "headers" or pair not in known):
                     pairs.append(pair)
+                    known.add(pair)
     return pairs
 
 
