@@ -263,8 +263,8 @@ FAULTS = (
         "http",
         "devtools/_captures/_http.py",
         "of CRLF behind a chunk, the LF stays",
-        "at = len(body) if end is None else end.end()",
-        "at = len(body) if end is None else end.start() + 1",
+        "at = at if end is None else end.end()",
+        "at = at if end is None else end.start() + 1",
     ),
     Fault(
         "http",
@@ -277,8 +277,8 @@ FAULTS = (
         "http",
         "devtools/_captures/_http.py",
         "chunks that break off are joined",
-        '    raise CaptureError(f"the chunked',
-        '    return b"".join(parts)\n    raise CaptureError(f"the chunked',
+        'raise _broken(f"chunk {number} lacks',
+        'return b"".join(parts)\n            raise _broken(f"chunk {number} lacks',
     ),
     Fault(
         "explain",

@@ -11,6 +11,7 @@ import pytest
 from port_webhook.devtools._captures import (
     Capture,
     CaptureError,
+    _json,
     read_curl,
     read_har,
     read_http,
@@ -95,9 +96,12 @@ def test_a_body_that_was_joined_already_is_kept_with_a_note(body):
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"4\r\nWi", "chunk 1 should have 4 bytes, and has 2"),
-        (b"4\r\nWiki\r\n6\r\nped", "chunk 2 should have 6 bytes, and has 3"),
-        (b"f" * 16 + b"\r\nWi", "chunk 1 should have 18446744073709551615 bytes"),
+        (b"4\r\nWi", "chunk 1 lacks 2 of its 4 bytes"),
+        (b"4\r\nWiki\r\n6\r\nped", "chunk 2 lacks 3 of its 6 bytes"),
+        (
+            b"f" * 16 + b"\r\nWi",
+            "chunk 1 lacks 18446744073709551613 of its 18446744073709551615 ",
+        ),
         (b"4\r\nWiki", "it ends behind chunk 1, without one of 0 bytes"),
         (b"4\r\nWiki\r\n", "it ends behind chunk 1, without one of 0 bytes"),
         (b"4\r\nWikipedia\r\n0\r\n", "no line break behind the 4 bytes of chunk 1"),
@@ -465,6 +469,14 @@ def test_a_printed_record_is_read(record):
     assert read_kafka(line + b"\n\n" + line + b"\n", 2).body == b"{}"
     with pytest.raises(CaptureError, match="choose --entry of 1, 2"):
         read_kafka(line + b"\n" + line.replace(b"{}", b"[]"))
+
+
+def test_lines_behind_one_that_is_no_record_are_not_read(monkeypatch):
+    read = []
+    monkeypatch.setattr(_json, "_find_record", read.append)  # which returns None
+
+    assert read_kafka(b"\n".join([b"="] * 1000)).kafka
+    assert len(read) == 2  # a line, and the whole
 
 
 def test_a_record_without_headers_has_none():

@@ -687,7 +687,8 @@ def raw_captures():
         for coding in (b"chunked", b"gzip,\tCHUNKED", b"unchunked"):
             head = raw[:-2] + b"Transfer-Encoding: " + coding + b"\r\n"
             yield "http", head + b"\r\n" + body
-        yield "http", head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"\n"
+            twice = b"Transfer-Encoding: chunked\r\n\r\n"
+            yield "http", head + twice + body + b"\n"
     yield "http", raw[:-2] + b"A: b\rC: d\r\n\x0be: f\r\n\r\n"
     yield "http", raw[:-2] + b"A: b\rC: d\r\r\nE: \rf\n\n{}"
     yield "http", b"A:\n \n\tb \x0b\n \n  c\t\x0c\nD : \te\n \n\r\n"
@@ -835,6 +836,26 @@ def test_no_capture_blocks_the_page(checker, kind, raw, size):
     assert found == size
     ends = "[`=`, `;`].map((each) => dropEnd(each.repeat(3e6) + `x`, each).length)"
     assert checker.evaluate(ends) == [3 * 10**6 + 1] * 2
+
+
+def test_lines_behind_one_that_is_no_record_are_not_read(checker):
+    count = checker.evaluate(
+        """() => {
+          const { read } = JsonReader.prototype;
+          let count = 0;
+          JsonReader.prototype.read = function () {
+            count += 1;
+            return read.call(this);
+          };
+          try {
+            readCapture("=\\n".repeat(1000), "kafka");
+          } finally {
+            JsonReader.prototype.read = read;
+          }
+          return count;
+        }"""
+    )
+    assert count == 2  # a line, and the whole
 
 
 def test_the_kind_of_a_capture_is_seen(checker):

@@ -166,6 +166,13 @@ def test_what_only_looks_like_it_stays():
     assert Mask([]).text(text) == text
 
 
+def test_what_is_found_in_two_ways_is_hidden_once():
+    # One is the other in hexadecimal, and begins within it.
+    mask = Mask(["aaaabb", "6161616162"])
+    assert mask.text("x616161616262y 6161616162") == "x(hidden)y (hidden)"
+    assert Mask(["1616161", "aaaa"]).text("x61616161y") == "x(hidden)y"
+
+
 def test_the_longest_secret_is_hidden_first_and_keys_are_hidden_too():
     mask = Mask(["secret", b"secret-and-more"])
     assert mask.text("secret-and-more secret-and") == "(hidden) (hidden)-and"

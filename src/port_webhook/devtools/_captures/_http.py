@@ -104,27 +104,26 @@ def _join_chunks(body: bytes) -> bytes:
     while True:
         number = len(parts) + 1
         found = _CHUNK.match(body, at)
+        if found is None and at >= len(body):
+            raise _broken(f"it ends behind chunk {number - 1}, without one of 0 bytes")
         if found is None:
-            problem = f"no size of a chunk where chunk {number} should begin"
-            if at >= len(body):
-                problem = f"it ends behind chunk {number - 1}, without one of 0 bytes"
-            break
+            raise _broken(f"no size of a chunk where chunk {number} should begin")
         at = found.end()
         size = int(found[1], 16)
         if size == 0:
             if _TRAILER.fullmatch(body, at) is not None:
                 return b"".join(parts)
-            problem = "it goes on behind the chunk of 0 bytes, which is the last"
-            break
+            raise _broken("it goes on behind the chunk of 0 bytes, which is the last")
         parts.append(body[at : at + size])
-        if len(parts[-1]) < size:
-            problem = (
-                f"chunk {number} should have {size} bytes, and has {len(parts[-1])}"
-            )
-            break
-        end = _LINE_END.match(body, at + size)
-        if end is None and at + size < len(body):
-            problem = f"no line break behind the {size} bytes of chunk {number}"
-            break
-        at = len(body) if end is None else end.end()
-    raise CaptureError(f"the chunked body is broken: {problem}; {_JOINED}")
+        missing = size - len(parts[-1])
+        if missing > 0:
+            raise _broken(f"chunk {number} lacks {missing} of its {size} bytes")
+        at += size
+        end = _LINE_END.match(body, at)
+        if end is None and at < len(body):
+            raise _broken(f"no line break behind the {size} bytes of chunk {number}")
+        at = at if end is None else end.end()
+
+
+def _broken(problem: str) -> CaptureError:
+    return CaptureError(f"the chunked body is broken: {problem}; {_JOINED}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook.devtools._captures._capture import Capture, CaptureError, Pairs
@@ -48,7 +49,7 @@ def _has_lost_body(request: Any) -> bool:
         return False
     size = _get(request, "bodySize")
     if _get(request, "method") in _WITH_BODY:
-        return size != 0
+        return bool(size != 0)
     return isinstance(size, int | float) and size > 0
 
 
@@ -93,7 +94,9 @@ def read_kafka(raw: bytes, entry: int | None = None) -> Capture:
         CaptureError: It does not say which record is meant.
     """
     lines = [line for line in raw.splitlines() if line.strip()]
-    records = [record for line in lines if (record := _find_record(line)) is not None]
+    # One line that is none is enough: the file is one message.
+    found = takewhile(lambda record: record is not None, map(_find_record, lines))
+    records = [record for record in found if record is not None]
     if len(records) > 1 and len(records) == len(lines):
         return records[_choose([each.headers for each in records], entry, "records")]
     return _find_record(raw) or Capture(raw, [], kafka=True)
