@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook._verifier import SignedForms
 from port_webhook.exceptions import (
     BodyTooLargeError,
@@ -18,18 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterator
 
 __all__ = [
+    "METHODS",
+    "accept_body",
     "check_body",
     "check_charset",
     "check_media",
     "check_method",
     "collect",
     "declared_length",
+    "expect_body",
     "not_bytes",
     "perhaps_consumed",
 ]
 
-# Protocol, section 2: the methods that an action can be configured with.
-_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+"""Protocol, section 2: the methods that an action can be configured with."""
+
+# What Port sends, in which no charset need be looked for.
+_USUAL_TYPE = "application/json"
+# A length of so few digits is read at once: it cannot take long.
+_FEW_DIGITS = 18
 # Each mention of a charset must be one of these, as RFC 9110 (section 5.6.6) spells a
 # parameter: frameworks differ in which one they read, and in what they make of others,
 # such as ``utf-8,x``, which Starlette takes for Latin-1.
@@ -43,7 +51,7 @@ def check_method(method: str | None) -> None:
     Raises:
         MethodNotAllowedError: It is not GET, POST, PUT, PATCH or DELETE.
     """
-    if method is not None and method not in _METHODS:
+    if method is not None and method not in METHODS:
         raise MethodNotAllowedError
 
 
@@ -115,11 +123,15 @@ def declared_length(text: str | None, limit: int) -> int | None:
         return None
     if not (text.isascii() and text.isdigit()):
         raise UnreadableBodyError("The Content-Length header is not a number.")
-    digits = text.lstrip("0") or "0"
-    # The number of digits first: int() of a long text takes quadratic time.
-    if len(digits) > len(f"{limit}") or int(digits) > limit:
+    if len(text) > _FEW_DIGITS:
+        # The number of digits first: int() of a long text takes quadratic time.
+        text = text.lstrip("0") or "0"
+        if len(text) > len(f"{limit}"):
+            raise BodyTooLargeError(limit)
+    length = int(text)
+    if length > limit:
         raise BodyTooLargeError(limit)
-    return int(digits)
+    return length
 
 
 @boundary
@@ -150,6 +162,31 @@ def check_body(body: bytes, declared: int | None, limit: int) -> bytes:
         f"The body is empty, but {declared} bytes were declared: the sender did "
         "not send them, or something read the body before it could be verified."
     )
+
+
+# Those that call these two are boundaries already. Each is one call on the path of
+# every request, and calls in turn only what finds something unusual.
+
+
+def expect_body(
+    content_type: str | None, content_encoding: str | None, length: str | None, limit: int
+) -> int | None:
+    """Do what `check_media` and then `declared_length` do, before a body is read."""
+    if content_encoding or content_type != _USUAL_TYPE:
+        _check_media(content_type, content_encoding)
+    return _declared_length(length, limit) if length else None
+
+
+def accept_body(
+    body: bytes, declared: int | None, limit: int, content_type: str | None
+) -> bytes:
+    """Do what `check_body` and then `check_charset` do, when a body was read."""
+    if len(body) != declared:
+        _check_body(body, declared, limit)
+    # A length that was declared is within the limit; `expect_body` has compared it.
+    if content_type != _USUAL_TYPE:
+        _check_charset(content_type, body)
+    return body
 
 
 @boundary
@@ -206,3 +243,7 @@ async def collect(
         if len(body) > limit:
             raise BodyTooLargeError(limit)
     return check_body(bytes(body), declared, limit)
+
+
+_check_media, _declared_length = inner(check_media), inner(declared_length)
+_check_body, _check_charset = inner(check_body), inner(check_charset)

@@ -6,13 +6,11 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import boundary, inner
+from port_webhook._tracebacks import boundary
 from port_webhook.exceptions import UnreadableBodyError
 from port_webhook.integration._body import (
-    check_body,
-    check_charset,
-    check_media,
-    declared_length,
+    accept_body,
+    expect_body,
     perhaps_consumed,
 )
 
@@ -22,12 +20,6 @@ if TYPE_CHECKING:
     Environ = dict[str, Any]
 
 __all__ = ["read_input", "replace_input", "signed_headers"]
-
-
-# `read_input` is a boundary already.
-_check_media, _check_body = inner(check_media), inner(check_body)
-_check_charset = inner(check_charset)
-_declared_length = inner(declared_length)
 
 
 def signed_headers(environ: Environ) -> list[tuple[str, str | None]]:
@@ -52,19 +44,26 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
         UnreadableBodyError: The body is not as long as declared, the server does not
             pass it on, or reading it failed.
     """
-    _check_media(environ.get("CONTENT_TYPE"), environ.get("HTTP_CONTENT_ENCODING"))
-    declared = _declared_length(environ.get("CONTENT_LENGTH"), limit)
-    is_chunked = declared is None and bool(environ.get("HTTP_TRANSFER_ENCODING"))
-    size = declared or 0
-    if declared is None:
-        if environ.get("wsgi.input_terminated"):
-            size = limit + 1
-        elif is_chunked:
+    content_type = environ.get("CONTENT_TYPE")
+    declared = expect_body(
+        content_type,
+        environ.get("HTTP_CONTENT_ENCODING"),
+        environ.get("CONTENT_LENGTH"),
+        limit,
+    )
+    size, is_chunked = declared, False
+    if size is None:
+        is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
+        size = limit + 1 if environ.get("wsgi.input_terminated") else 0
+        if is_chunked and not size:
             raise UnreadableBodyError(
                 "The WSGI server does not pass on bodies of an undeclared length."
             )
     try:
-        body = _read_up_to(environ["wsgi.input"], size)
+        stream = environ["wsgi.input"]
+        body: bytes | None = stream.read(size) if size else b""
+        if body is None or (body and len(body) != size):
+            body = _read_on(stream, body, size)
     except BlockingIOError:
         raise UnreadableBodyError(
             "The server or a middleware passed a wsgi.input that does not wait for the "
@@ -75,16 +74,12 @@ def read_input(environ: Environ, limit: int) -> bytes | SignedForms:
             f"The server could not read the body to its end ({type(error).__name__}); "
             "the connection probably ended before it did."
         )
-    _check_body(body, declared, limit)
-    _check_charset(environ.get("CONTENT_TYPE"), body)
+    accept_body(body, declared, limit, content_type)
     return perhaps_consumed(body) if is_chunked and not body else body
 
 
-def _read_up_to(stream: Any, size: int) -> bytes:
-    """Read *size* bytes, or less where the *stream* ends; one read may give less."""
-    body: bytes | None = stream.read(size) if size else b""
-    if body and len(body) == size:
-        return body
+def _read_on(stream: Any, body: bytes | None, size: int) -> bytes:
+    """Read on to *size* bytes, or to the end: one read may give less than that."""
     parts: list[bytes] = []
     while body:
         parts.append(body)
