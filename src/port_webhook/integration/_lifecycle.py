@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from port_webhook._delivery import Delivery
 from port_webhook._tracebacks import boundary, clean, inner
-from port_webhook.exceptions import DeliveryError, PayloadError
-from port_webhook.integration._body import check_method
+from port_webhook.exceptions import (
+    DeliveryError,
+    MethodNotAllowedError,
+    PayloadError,
+)
+from port_webhook.integration._body import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from port_webhook._reception import AsyncReception, Reception
     from port_webhook._signature import Headers
-    from port_webhook._verifier import CheckedHeaders, SignedForms, Verifier
+    from port_webhook._verifier import SignedForms, Verifier
 
 __all__ = [
     "DELIVERY_KEY",
@@ -91,6 +95,8 @@ def handle(
         return respond(refusal)
     try:
         result = run(delivery)
+        if reception is None:
+            return result  # there is no claim that its status would end
         status = status_of(result)
     except BaseException as error:
         try:
@@ -132,11 +138,18 @@ def begin(
     Raises:
         DeliveryError: The request is refused; the error carries the response.
     """
-    delivery = reusable(existing, verifier)
-    if delivery is not None:
-        return delivery, None
-    checked = _check(verifier, headers, method, received_at)
-    body = _read(verifier, read)
+    if existing is not None:
+        delivery = reusable(existing, verifier)
+        if delivery is not None:
+            return delivery, None
+    if method is not None and method not in METHODS:
+        raise _refuse_method(verifier)
+    checked = verifier.check_headers(headers, received_at=received_at)
+    try:
+        body = read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
     if not verifier.has_replay_store:
         # Nothing is claimed, so there is nothing to end.
         return verifier.verify(body, checked), None
@@ -210,6 +223,8 @@ async def ahandle(
         return respond(refusal)
     try:
         result = await run(delivery)
+        if reception is None:
+            return result  # there is no claim that its status would end
         status = status_of(result)
     except BaseException as error:
         try:
@@ -234,11 +249,18 @@ async def abegin(
     read: Callable[[int], Awaitable[bytes | SignedForms]],
 ) -> tuple[Delivery, AsyncReception | None]:
     """Do what `begin` does, awaiting the body and the replay store."""
-    delivery = reusable(existing, verifier)
-    if delivery is not None:
-        return delivery, None
-    checked = _check(verifier, headers, method, None)
-    body = await _aread(verifier, read)
+    if existing is not None:
+        delivery = reusable(existing, verifier)
+        if delivery is not None:
+            return delivery, None
+    if method is not None and method not in METHODS:
+        raise _refuse_method(verifier)
+    checked = verifier.check_headers(headers)
+    try:
+        body = await read(verifier.max_body_bytes)
+    except DeliveryError as error:
+        verifier.reject(error)
+        raise
     if not verifier.has_replay_store:
         return verifier.verify(body, checked), None
     reception = verifier.areceive(body, checked)
@@ -260,41 +282,11 @@ async def aend(
         raise invalid
 
 
-def _check(
-    verifier: Verifier,
-    headers: Headers,
-    method: str | None,
-    received_at: float | datetime | None,
-) -> CheckedHeaders:
-    """Check what can be checked before the body is read."""
-    try:
-        _check_method(method)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-    return verifier.check_headers(headers, received_at=received_at)
-
-
-def _read(
-    verifier: Verifier, read: Callable[[int], bytes | SignedForms]
-) -> bytes | SignedForms:
-    try:
-        return read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
-
-
-async def _aread(
-    verifier: Verifier, read: Callable[[int], Awaitable[bytes | SignedForms]]
-) -> bytes | SignedForms:
-    try:
-        return await read(verifier.max_body_bytes)
-    except DeliveryError as error:
-        verifier.reject(error)
-        raise
+def _refuse_method(verifier: Verifier) -> MethodNotAllowedError:
+    error = MethodNotAllowedError()
+    verifier.reject(error)
+    return error
 
 
 # Those that call these are boundaries already.
 _begin, _abegin, _end, _aend = inner(begin), inner(abegin), inner(end), inner(aend)
-_check_method = inner(check_method)
