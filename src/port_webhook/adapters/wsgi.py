@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary, inner
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -91,17 +91,27 @@ class PortWebhookMiddleware:
     ) -> None:
         self._app = app
         self._endpoint = Endpoint["Environ"](verifier, choose=choose, synchronous=True)
+        self._verifier = verifier
         chosen = PathPrefixes(paths, exclude=exclude)
         self._paths = None if chosen.covers_all else chosen
 
-    @boundary
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if not (self._paths is None or _is_covered(environ, self._paths)):
+        # A boundary by hand, because every request comes by.
+        try:
+            if self._paths is None or _is_covered(environ, self._paths):
+                return self._serve(environ, start_response)
             return self._app(environ, start_response)
-        method: str | None = environ.get("REQUEST_METHOD")
+        except BaseException as error:
+            del environ, start_response
+            clean(error)
+            raise
+
+    def _serve(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
         response = _Response(start_response)
 
         def run(delivery: Delivery) -> _Response:
@@ -112,13 +122,14 @@ class PortWebhookMiddleware:
 
         def respond(error: DeliveryError) -> _Response:
             # The commit may have failed, after the application had answered.
-            response.refuse(error, is_head=method == "HEAD")
+            is_head = environ.get("REQUEST_METHOD") == "HEAD"
+            response.refuse(error, is_head=is_head)
             return response
 
         return _handle(
-            self._endpoint.verifier_for(environ),
+            self._verifier or self._endpoint.verifier_for(environ),
             signed_headers(environ),
-            method=method,
+            method=environ.get("REQUEST_METHOD"),
             existing=environ.get(DELIVERY_KEY),
             read=partial(_read_input, environ),
             run=run,
