@@ -12,10 +12,11 @@ Port opens none.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from port_webhook._delivery import Delivery
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.integration import (
     DELIVERY_KEY,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from port_webhook.integration._asgi import Receive, Scope, Send
 
 __all__ = ["PortWebhookMiddleware", "delivery_of"]
+
+_serve = inner(serve)  # its caller is a boundary already
 
 
 class PortWebhookMiddleware:
@@ -70,6 +73,7 @@ class PortWebhookMiddleware:
     ) -> None:
         self.app = app
         self._endpoint = Endpoint["Scope"](verifier, choose=choose, synchronous=False)
+        self._verifier = verifier
         chosen = PathPrefixes(paths, exclude=exclude)
         self._paths = None if chosen.covers_all else chosen
 
@@ -78,30 +82,25 @@ class PortWebhookMiddleware:
         # Not `boundary`, which takes any arguments: uvicorn calls an application
         # without any, to tell it from a factory by its TypeError.
         try:
-            await self._serve(scope, receive, send)
+            paths = self._paths
+            if scope["type"] != "http" or not (
+                paths is None or _is_covered(scope, paths)
+            ):
+                await self.app(scope, receive, send)
+                return
+            await _serve(
+                self.app,
+                self._verifier or await self._endpoint.averifier_for(scope),
+                scope,
+                receive,
+                send,
+                body_of=_body_of,
+                refuse=partial(_refuse, scope, send),
+            )
         except BaseException as error:
             del scope, receive, send
             clean(error)
             raise
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        paths = self._paths
-        if scope["type"] != "http" or not (paths is None or _is_covered(scope, paths)):
-            await self.app(scope, receive, send)
-            return
-
-        async def refuse(error: DeliveryError) -> None:
-            await answer(send, error, error.http_body, method=scope["method"])
-
-        await serve(
-            self.app,
-            await self._endpoint.averifier_for(scope),
-            scope,
-            receive,
-            send,
-            body_of=_body_of,
-            refuse=refuse,
-        )
 
 
 def _is_covered(scope: Scope, paths: PathPrefixes) -> bool:
@@ -136,6 +135,10 @@ def delivery_of(scope: Mapping[str, Any]) -> Delivery:
             "application, or does not cover the path"
         )
     return delivery
+
+
+async def _refuse(scope: Scope, send: Send, error: DeliveryError) -> None:
+    await answer(send, error, error.http_body, method=scope["method"])
 
 
 def _body_of(error: DeliveryError) -> bytes:

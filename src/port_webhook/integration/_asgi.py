@@ -18,10 +18,8 @@ from port_webhook.exceptions import (
     UnreadableBodyError,
 )
 from port_webhook.integration._body import (
-    check_body,
-    check_charset,
-    check_media,
-    declared_length,
+    accept_body,
+    expect_body,
     not_bytes,
     perhaps_consumed,
 )
@@ -55,9 +53,6 @@ __all__ = ["answer", "serve"]
 # `serve` is a boundary already, and a channel is one by hand: on this path of every
 # request, each further one would cost as much as a step of the verification.
 _abegin, _aend = inner(abegin), inner(aend)
-_check_media, _check_body = inner(check_media), inner(check_body)
-_check_charset = inner(check_charset)
-_declared_length = inner(declared_length)
 
 _CONTENT_LENGTH = b"content-length"
 _FRAMING = (_CONTENT_LENGTH, b"transfer-encoding")
@@ -100,8 +95,13 @@ async def serve(
 
     async def read(limit: int) -> bytes | SignedForms:
         nonlocal gone
-        _check_media(fields.get(b"content-type"), fields.get(b"content-encoding"))
-        declared = _declared_length(fields.get(_CONTENT_LENGTH), limit)
+        content_type = fields.get(b"content-type")
+        declared = expect_body(
+            content_type,
+            fields.get(b"content-encoding"),
+            fields.get(_CONTENT_LENGTH),
+            limit,
+        )
         try:
             body = await _read(receive, limit)
         except OSError:
@@ -110,12 +110,13 @@ async def serve(
                 "The connection ended before the body did, or something read the body "
                 "before it could be verified."
             )
-        _check_body(body, declared, limit)
-        _check_charset(fields.get(b"content-type"), body)
+        accept_body(body, declared, limit, content_type)
         is_chunked = declared is None and b"transfer-encoding" in fields
         return perhaps_consumed(body) if is_chunked and not body else body
 
-    existing = reusable(scope.get(DELIVERY_KEY), verifier)
+    existing = scope.get(DELIVERY_KEY)
+    if existing is not None:
+        existing = reusable(existing, verifier)
     try:
         delivery, reception = await _abegin(
             verifier, signed, method=scope["method"], existing=existing, read=read
@@ -128,9 +129,7 @@ async def serve(
     if existing is None:  # else an outer adapter hands out the payload
         scope = _scope_of(delivery, scope, headers)
         payload = delivery.payload
-    channel = _Channel(
-        verifier, payload, reception, receive=receive, send=send, body_of=body_of
-    )
+    channel = _Channel(verifier, payload, reception, receive, send, body_of)
     try:
         await app(scope, channel.receive, channel.send)
     except BaseException as error:
@@ -168,12 +167,22 @@ async def answer(
 class _Channel:
     """The two halves of the connection, as the application sees them."""
 
+    __slots__ = (
+        "_body_of",
+        "_failed",
+        "_payload",
+        "_receive",
+        "_reception",
+        "_send",
+        "_verifier",
+        "started",
+    )
+
     def __init__(
         self,
         verifier: Verifier,
         payload: bytes | None,
         reception: AsyncReception | None,
-        *,
         receive: Receive,
         send: Send,
         body_of: Callable[[DeliveryError], bytes],
@@ -207,9 +216,10 @@ class _Channel:
     async def send(self, message: Message) -> None:
         """End the claim when the response starts; send no more if that failed."""
         try:
-            if message["type"] == "http.response.start" and not self.started:
+            if not self.started and message["type"] == "http.response.start":
                 self.started = True
-                await self._end(message["status"])
+                if self._reception is not None:
+                    await self._end(message["status"])
             if not self._failed:
                 await self._send(message)
         except BaseException as error:

@@ -11,7 +11,7 @@ from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from port_webhook._tracebacks import boundary
+from port_webhook._tracebacks import boundary, inner
 from port_webhook.integration import serve
 
 from ._choice import choosing
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ._choice import Choose
 
 __all__ = ["webhook_route"]
+
+_serve = inner(serve)  # the route is a boundary already
 
 _REST_KEY = "port_webhook.rest"
 
@@ -161,6 +163,6 @@ async def _verify(
     async def refuse(error: DeliveryError) -> None:
         raise exception_of(error)
 
-    await serve(
+    await _serve(
         verified, verifier, scope, receive, send, body_of=body_of, refuse=refuse
     )
