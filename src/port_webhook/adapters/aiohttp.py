@@ -35,14 +35,11 @@ from port_webhook.integration import (
     Endpoint,
     abegin,
     aend,
-    check_body,
-    check_charset,
-    check_media,
     check_view,
-    declared_length,
     decorate,
     hide_delivery,
 )
+from port_webhook.integration._body import accept_body, expect_body
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -73,8 +70,7 @@ _SIGNED = ("x-port-timestamp", "x-port-signature")
 
 
 # Those that call these are boundaries already.
-_abegin, _aend, _check_media = inner(abegin), inner(aend), inner(check_media)
-_declared_length, _check_body = inner(declared_length), inner(check_body)
+_abegin, _aend = inner(abegin), inner(aend)
 
 
 class Decorator(Protocol[ArgT_co]):
@@ -138,14 +134,16 @@ def webhook(
         endpoint = Endpoint["web.Request"](
             found, choose=choose, model=model, synchronous=False
         )
-        return _wrap(handler, endpoint)
+        return _wrap(handler, endpoint, found)
 
     options = choose is not None or model is not None
     return decorate(verifier, make, options=options)
 
 
 def _wrap(
-    handler: Callable[..., Answer], endpoint: Endpoint[web.Request]
+    handler: Callable[..., Answer],
+    endpoint: Endpoint[web.Request],
+    fixed: Verifier | None,
 ) -> Callable[..., Verified]:
     parameter = check_view(handler, before=_count_before(handler))
 
@@ -153,8 +151,11 @@ def _wrap(
     @wraps(handler)
     async def wrapper(*args: Any) -> web.StreamResponse:
         request = _find_request(args)
-        verifier = await endpoint.averifier_for(request)
+        verifier = fixed or await endpoint.averifier_for(request)
         headers = request.headers
+        # Not through the request, which raises and catches an error for a key that
+        # is not there, and warns of one that is text.
+        state: dict[Any, Any] = request._state
         try:
             delivery, reception = await _abegin(
                 verifier,
@@ -164,14 +165,13 @@ def _wrap(
                     for value in headers.getall(name, ())
                 ],
                 method=request.method,
-                existing=request.get(_KEY),
+                existing=state.get(_KEY),
                 read=partial(_read, request),
             )
         except DeliveryError as refusal:
             return _respond(refusal)
         _replace_body(request, delivery.payload)
-        # Not through the request, which warns of a key that is text.
-        request._state[_KEY] = delivery
+        state[_KEY] = delivery
         start = _Start(request, verifier, reception)
         try:
             with start:
@@ -185,7 +185,7 @@ def _wrap(
             except DeliveryError as failure:
                 return _respond(failure)
             raise
-        if not start.happened:
+        if reception is not None and not start.happened:
             try:
                 await _aend(verifier, reception, _status_of(response), None)
             except DeliveryError as failure:
@@ -214,9 +214,11 @@ def _find_request(args: tuple[Any, ...]) -> web.Request:
     What follows it are the deliveries of decorators around this one.
     """
     for arg in args:
-        request = arg.request if isinstance(arg, web.View) else arg
-        if isinstance(request, web.Request):
-            return request
+        # A request first: whether something is a view takes long to tell.
+        if isinstance(arg, web.Request):
+            return arg
+        if isinstance(arg, web.View) and isinstance(arg.request, web.Request):
+            return arg.request
     raise ConfigurationError(
         "webhook decorates functions that take a request, and methods of a web.View"
     )
@@ -274,19 +276,15 @@ async def _read(request: web.Request, limit: int) -> bytes:
     """Read the raw body, or take what something before has read of it."""
     headers = request.headers
     content_type = ",".join(headers.getall("Content-Type", ()))
-    _check_media(
-        content_type,
-        # aiohttp has decompressed the body by whichever of them it liked.
-        ",".join(headers.getall("Content-Encoding", ())),
-    )
+    # aiohttp has decompressed the body by whichever of them it liked.
+    encoding = ",".join(headers.getall("Content-Encoding", ()))
     # After another adapter the body is the payload, which may be shorter.
-    length = None if _KEY in request else headers.get("Content-Length")
-    declared = _declared_length(length, limit)
+    length = None if _KEY in request._state else headers.get("Content-Length")
+    declared = expect_body(content_type, encoding, length, limit)
     body, content = request._read_bytes, request.content
     if body is None:
         body = await _drain(content, limit)
-    _check_body(body, declared, limit)
-    check_charset(content_type, body)
+    accept_body(body, declared, limit, content_type)
     if len(body) != content.total_bytes:
         # A chunked body declares no length that would show it.
         raise UnreadableBodyError(
