@@ -23,12 +23,7 @@ from port_webhook.integration._body import (
     not_bytes,
     perhaps_consumed,
 )
-from port_webhook.integration._lifecycle import (
-    DELIVERY_KEY,
-    abegin,
-    aend,
-    reusable,
-)
+from port_webhook.integration._lifecycle import DELIVERY_KEY, abegin, aend
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -115,8 +110,6 @@ async def serve(
         return perhaps_consumed(body) if is_chunked and not body else body
 
     existing = scope.get(DELIVERY_KEY)
-    if existing is not None:
-        existing = reusable(existing, verifier)
     try:
         delivery, reception = await _abegin(
             verifier, signed, method=scope["method"], existing=existing, read=read
@@ -126,7 +119,7 @@ async def serve(
             await refuse(refusal)
         return
     payload = None
-    if existing is None:  # else an outer adapter hands out the payload
+    if delivery is not existing:  # else an outer adapter hands out the payload
         scope = _scope_of(delivery, scope, headers)
         payload = delivery.payload
     channel = _Channel(verifier, payload, reception, receive, send, body_of)

@@ -169,7 +169,10 @@ def check_body(body: bytes, declared: int | None, limit: int) -> bytes:
 
 
 def expect_body(
-    content_type: str | None, content_encoding: str | None, length: str | None, limit: int
+    content_type: str | None,
+    content_encoding: str | None,
+    length: str | None,
+    limit: int,
 ) -> int | None:
     """Do what `check_media` and then `declared_length` do, before a body is read."""
     if content_encoding or content_type != _USUAL_TYPE:
