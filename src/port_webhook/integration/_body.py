@@ -184,9 +184,10 @@ def accept_body(
     body: bytes, declared: int | None, limit: int, content_type: str | None
 ) -> bytes:
     """Do what `check_body` and then `check_charset` do, when a body was read."""
-    if len(body) != declared:
-        _check_body(body, declared, limit)
+    size = len(body)
     # A length that was declared is within the limit; `expect_body` has compared it.
+    if size != declared and (declared is not None or size > limit):
+        _check_body(body, declared, limit)
     if content_type != _USUAL_TYPE:
         _check_charset(content_type, body)
     return body

@@ -11,19 +11,18 @@ import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from port_webhook._arguments import read_body
 from port_webhook._delivery import Delivery
 from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_webhook._tracebacks import inner
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
     DeliveryError,
     UnreadableBodyError,
 )
-from port_webhook.integration import check_charset, check_media
+from port_webhook.integration._body import accept_body, expect_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -38,15 +37,17 @@ __all__ = [
     "respond",
 ]
 
-_check_media = inner(check_media)  # its caller is a boundary already
-
 _CONTENT_TYPE = "content-type"
 _CONTENT_ENCODING = "content-encoding"
-_NAMES = frozenset(
-    (SIGNATURE_HEADER, TIMESTAMP_HEADER, _CONTENT_TYPE, _CONTENT_ENCODING)
-)
-# What the events of queues, streams and buses have, and no HTTP request's.
-_QUEUED = ("Records", "records", "detail-type")
+_MEDIA = (_CONTENT_TYPE, _CONTENT_ENCODING)
+_NAMES = frozenset((SIGNATURE_HEADER, TIMESTAMP_HEADER, *_MEDIA))
+# A length is compared faster than a name, and most headers have another.
+_LENGTHS = frozenset(len(name) for name in _NAMES)
+# Tuples, and dict first: to ask an abstract class takes long, and to make a union. Of
+# no type, so that what passes needs no cast, which is a call each time.
+_MAPPING: Any = (dict, Mapping)
+_LISTS: Any = (list, tuple)
+_STATUSES = range(100, 600)
 _STATUS = re.compile("[1-5][0-9]{2}")
 _BINARY = "application/octet-stream"
 
@@ -61,20 +62,18 @@ class Request:
         multi_value: The response's headers are read from ``multiValueHeaders`` alone.
     """
 
+    balancer: bool = False
+    multi_value: bool = False
+
     def __init__(
         self,
         pairs: list[tuple[str, object]],
         body: object = None,
         is_base64: object = None,
-        *,
         method: str | None = None,
-        balancer: bool = False,
-        multi_value: bool = False,
     ) -> None:
         self.headers = pairs
         self.method = method
-        self.balancer = balancer
-        self.multi_value = multi_value
         self._body = body
         self._is_base64 = is_base64
 
@@ -89,11 +88,13 @@ class Request:
             UnreadableBodyError: The body is not what the event declares.
             BodyTooLargeError: It is larger than *limit*.
         """
-        content_type = self._join(_CONTENT_TYPE)
-        _check_media(content_type, self._join(_CONTENT_ENCODING))
-        body = self._read_body(limit)
-        check_charset(content_type, body)
-        return body
+        media: dict[str, str] = {}
+        for name, value in self.headers:
+            if name in _MEDIA and isinstance(value, str):
+                media[name] = f"{media[name]},{value}" if name in media else value
+        content_type = media.get(_CONTENT_TYPE)
+        expect_body(content_type, media.get(_CONTENT_ENCODING), None, limit)
+        return accept_body(self._read_body(limit), None, limit, content_type)
 
     def _read_body(self, limit: int) -> bytes:
         if self._body is None:
@@ -104,16 +105,12 @@ class Request:
             return decode_base64(self._body, limit)
         raise UnreadableBodyError("The event's isBase64Encoded is not true or false.")
 
-    def _join(self, wanted: str) -> str:
-        values = [value for name, value in self.headers if name == wanted]
-        return ",".join(value for value in values if isinstance(value, str))
-
 
 PLAIN = Request([])
 """Placeholder for an event without request details."""
 
 
-def open_event(event: object) -> Request:
+def open_event(event: Any) -> Request:
     """Find the parts of *event*, of which each may be missing, null or wrong.
 
     Raises:
@@ -122,11 +119,11 @@ def open_event(event: object) -> Request:
     """
     if isinstance(event, Delivery):
         return PLAIN  # a webhook around this one has verified it
-    if not isinstance(event, Mapping):
+    if not isinstance(event, _MAPPING):
         kind = type(event).__name__
         raise UnreadableBodyError(f"The event is {kind}, not that of an HTTP request.")
     try:
-        return _read_request(cast("Mapping[str, Any]", event))
+        return _read_request(event)
     except ConfigurationError:
         raise
     except Exception:  # a foreign mapping may raise anything
@@ -135,37 +132,42 @@ def open_event(event: object) -> Request:
 
 def _read_request(event: Mapping[str, Any]) -> Request:
     """Do what `open_event` does; raise anything for what is not an event."""
-    if any(name in event for name in _QUEUED):
+    # What the events of queues, streams and buses have, and no HTTP request's.
+    if "Records" in event or "records" in event or "detail-type" in event:
         from ._queues import refuse_queue
 
         refuse_queue(event)
     single = _read_map(event.get("headers"))
     multi = _read_map(event.get("multiValueHeaders"))
     context = _read_part(event, "requestContext")
-    # A load balancer sends one of the two maps, a REST API both.
-    return Request(
-        _merge(single, multi),
+    request = Request(
+        # A load balancer sends one of the two maps, a REST API both.
+        _merge(single, multi) if multi else _flatten(single),
         event.get("body"),
         event.get("isBase64Encoded"),
-        method=_read_method(event, context),
-        balancer="elb" in context,
-        multi_value=bool(multi) and not single,
+        _read_method(event, context),
     )
+    if "elb" in context:
+        request.balancer = True
+    if multi and not single:
+        request.multi_value = True
+    return request
 
 
-def _read_map(value: object) -> Mapping[str, Any]:
+def _read_map(value: Any) -> Mapping[str, Any]:
     """Return a mapping, which null is too, an empty one."""
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, _MAPPING):
         raise TypeError
-    return cast("Mapping[str, Any]", value)
+    found: Mapping[str, Any] = value
+    return found
 
 
 def _read_part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of an event that may be anything, and then says nothing."""
-    part = fields.get(name)
-    return cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+    part: Any = fields.get(name, {})
+    return part if isinstance(part, _MAPPING) else {}
 
 
 def _read_method(event: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
@@ -199,12 +201,13 @@ def _merge(
 def _flatten(headers: Mapping[str, Any]) -> list[tuple[str, object]]:
     """Return a pair for each value; event parsers make lists of single values, too."""
     pairs: list[tuple[str, object]] = []
-    for name, value in headers.items():
-        if (lowered := str(name).lower()) in _NAMES:
-            values: list[object] = [value]
-            if isinstance(value, list | tuple):
-                values = list(cast("list[object]", value))
-            pairs += [(lowered, each) for each in values]
+    for given, value in headers.items():
+        name = given if type(given) is str else str(given)
+        if len(name) in _LENGTHS and (lowered := name.lower()) in _NAMES:
+            if isinstance(value, _LISTS):
+                pairs += [(lowered, each) for each in value]
+            else:
+                pairs.append((lowered, value))
     return pairs
 
 
@@ -234,7 +237,9 @@ def decode_base64(text: object, limit: int) -> bytes:
 
 def finish(result: Any) -> Any:
     """Run a coroutine to completion; return any other result unchanged."""
-    if isawaitable(result):
+    kind: object = type(result)
+    # Most results are a dict; of anything else it takes long to tell.
+    if kind is not dict and isawaitable(result):
         import asyncio
 
         return asyncio.run(_finish(result))
@@ -251,24 +256,21 @@ def refuse(error: DeliveryError, request: Request) -> dict[str, Any]:
     return _shape(error.http_status, response, dict(error.http_headers), request)
 
 
-def respond(result: object, request: Request) -> dict[str, Any]:
+def respond(result: Any, request: Request) -> dict[str, Any]:
     """Write the response that a handler returned: a full one, or only its body.
 
     Raises:
         ConfigurationError: It is neither.
     """
-    if isinstance(result, Mapping):
-        result = dict(cast("Mapping[str, Any]", result))
-    response: dict[str, Any] = {"statusCode": 200, "body": result}
-    if isinstance(result, dict) and "statusCode" in result:
-        response = cast("dict[str, Any]", result)
-    elif isinstance(result, str):
-        response["headers"] = {"Content-Type": "text/plain; charset=utf-8"}
-    status = str(response["statusCode"])
-    if _STATUS.fullmatch(status) is None:
-        raise ConfigurationError(
-            "The handler returned a statusCode that is not a number from 100 to 599"
-        )
+    if isinstance(result, _MAPPING):
+        response: dict[str, Any] = dict(result)  # a copy, which is completed below
+        if "statusCode" not in response:
+            response = {"statusCode": 200, "body": response}
+    else:
+        response = {"statusCode": 200, "body": result}
+        if isinstance(result, str):
+            response["headers"] = {"Content-Type": "text/plain; charset=utf-8"}
+    status = _read_status(response["statusCode"])
     try:
         headers = dict(_read_map(response.get("headers")))
         multi = _read_map(response.get("multiValueHeaders"))
@@ -285,8 +287,24 @@ def respond(result: object, request: Request) -> dict[str, Any]:
         encoded = kind == _BINARY
         if _CONTENT_TYPE not in {str(name).lower() for name in (*headers, *multi)}:
             headers["Content-Type"] = kind
-    response = {**response, "body": body, "isBase64Encoded": encoded}
-    return _shape(int(status), response, headers, request)
+    response["body"], response["isBase64Encoded"] = body, encoded
+    return _shape(status, response, headers, request)
+
+
+def _read_status(code: object) -> int:
+    """Return a status, which may be given as text.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if type(code) is int and code in _STATUSES:
+        return code
+    text = str(code)
+    if _STATUS.fullmatch(text) is None:
+        raise ConfigurationError(
+            "The handler returned a statusCode that is not a number from 100 to 599"
+        )
+    return int(text)
 
 
 def _write_body(body: object) -> tuple[object, str | None]:
@@ -308,19 +326,19 @@ def _write_body(body: object) -> tuple[object, str | None]:
 def _shape(
     status: int, response: dict[str, Any], headers: dict[str, Any], request: Request
 ) -> dict[str, Any]:
-    """Put *response* into the form that the sender of the event reads."""
-    shaped = {**response, "statusCode": status, "headers": headers}
+    """Complete *response* in the form that the sender of the event reads."""
+    response["statusCode"], response["headers"] = status, headers
     if request.balancer:
-        shaped.setdefault("statusDescription", f"{status} {_phrase(status)}")
+        response.setdefault("statusDescription", f"{status} {_phrase(status)}")
     if request.multi_value:
         # In this mode a load balancer reads no other headers than these.
-        del shaped["headers"]
+        del response["headers"]
         listed: dict[str, Any] = {name: [headers[name]] for name in headers}
-        shaped["multiValueHeaders"] = {
+        response["multiValueHeaders"] = {
             **listed,
             **(response.get("multiValueHeaders") or {}),
         }
-    return shaped
+    return response
 
 
 def _phrase(status: int) -> str:

@@ -6,7 +6,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from port_webhook._tracebacks import boundary, inner
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import ConfigurationError, DeliveryError
 from port_webhook.integration import (
     Endpoint,
@@ -112,6 +112,7 @@ def webhook(
             Endpoint["dict[str, Any]"](
                 found, choose=choose, model=model, synchronous=True
             ),
+            found,
         ),
         options=choose is not None or model is not None,
     )
@@ -163,14 +164,24 @@ def verify_event(
 
 
 def _wrap(
-    handler: Callable[..., Any], endpoint: Endpoint[dict[str, Any]]
+    handler: Callable[..., Any],
+    endpoint: Endpoint[dict[str, Any]],
+    fixed: Verifier | None,
 ) -> Callable[[Any, Any], dict[str, Any]]:
     _check_handler(handler)
 
-    @boundary
     @wraps(handler)
     def wrapper(event: Any, context: Any) -> dict[str, Any]:
-        verifier = endpoint.verifier_for(event)
+        # A boundary by hand, because every request comes by.
+        try:
+            return serve(event, context)
+        except BaseException as error:
+            del event, context
+            clean(error)
+            raise
+
+    def serve(event: Any, context: Any) -> dict[str, Any]:
+        verifier = fixed or endpoint.verifier_for(event)
         try:
             request = open_event(event)
         except DeliveryError as error:
@@ -180,7 +191,7 @@ def _wrap(
             verifier,
             request.headers,
             method=request.method,
-            existing=event,
+            existing=event if request is PLAIN else None,
             read=request.read,
             run=lambda delivery: respond(
                 finish(handler(endpoint.argument(delivery), context)), request
