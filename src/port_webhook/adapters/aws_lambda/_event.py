@@ -235,9 +235,9 @@ def decode_base64(text: object, limit: int) -> bytes:
     return body
 
 
-def finish(result: Any) -> Any:
+def finish(result: object) -> Any:
     """Run a coroutine to completion; return any other result unchanged."""
-    kind: object = type(result)
+    kind = type(result)
     # Most results are a dict; of anything else it takes long to tell.
     if kind is not dict and isawaitable(result):
         import asyncio
