@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import (
         Awaitable,
         Callable,
+        Iterable,
         MutableMapping,
     )
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
     RawHeaders = list[tuple[bytes, bytes]]
 
-__all__ = ["answer", "serve"]
+__all__ = ["answer", "select_headers", "serve"]
 
 # `serve` is a boundary already, and a channel is one by hand: on this path of every
 # request, each further one would cost as much as a step of the verification.
@@ -85,7 +86,7 @@ async def serve(
             called for a client that is gone.
     """
     headers: RawHeaders = [*scope["headers"]]  # any iterable, for ASGI
-    signed, fields = _select(headers)
+    signed, fields = select_headers(headers)
     gone = False
 
     async def read(limit: int) -> bytes | SignedForms:
@@ -232,7 +233,9 @@ class _Channel:
             await answer(self._send, failure, self._body_of(failure))
 
 
-def _select(headers: RawHeaders) -> tuple[list[tuple[str, str]], dict[bytes, str]]:
+def select_headers(
+    headers: Iterable[tuple[bytes, bytes]],
+) -> tuple[list[tuple[str, str]], dict[bytes, str]]:
     """Return the signature's headers, and those that say how to read the body.
 
     Several lines of one of the latter are joined by commas (RFC 9110, section 5.3).

@@ -6,7 +6,6 @@ from functools import partial
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from port_webhook._signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_webhook._tracebacks import boundary, inner
 from port_webhook.exceptions import (
     BodyTooLargeError,
@@ -15,23 +14,15 @@ from port_webhook.exceptions import (
     PayloadError,
     UnreadableBodyError,
 )
-from port_webhook.integration import (
-    DELIVERY_KEY,
-    abegin,
-    check_body,
-    check_charset,
-    check_media,
-    declared_length,
-)
-from port_webhook.integration._body import not_bytes
+from port_webhook.integration import DELIVERY_KEY, abegin
+from port_webhook.integration._asgi import select_headers
+from port_webhook.integration._body import accept_body, expect_body, not_bytes
 
 from ._choice import choosing
 from ._claims import CLAIMS_KEY, exception_of
 from ._openapi import Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.requests import Request
 
     from port_webhook._delivery import Delivery
@@ -42,18 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PortWebhook"]
 
-# Those that call these are boundaries already.
-_abegin, _check_media, _declared_length, _check_body, _check_charset = (
-    inner(abegin),
-    inner(check_media),
-    inner(declared_length),
-    inner(check_body),
-    inner(check_charset),
-)
-
-_TYPE, _ENCODING, _LENGTH = b"content-type", b"content-encoding", b"content-length"
-_OTHERS = frozenset((_TYPE, _ENCODING, _LENGTH))
-_SIGNED = frozenset((TIMESTAMP_HEADER.encode(), SIGNATURE_HEADER.encode()))
+_abegin = inner(abegin)  # its caller is a boundary already
 
 
 class _Missing:
@@ -121,14 +101,14 @@ class PortWebhook(Scheme):
                 "PortWebhook verifies the path operations of FastAPI; anything else "
                 "needs the middleware of port_webhook.adapters.asgi"
             )
-        signed, others = _sort_headers(scope["headers"])
+        signed, fields = select_headers(scope["headers"])
         try:
             delivery, reception = await _abegin(
                 verifier,
                 signed,
                 method=scope["method"],
                 existing=scope.get(DELIVERY_KEY),
-                read=partial(_read, request, others),
+                read=partial(_read, request, fields),
             )
             claims.add(verifier, reception)
             _remember(request, delivery)
@@ -142,45 +122,27 @@ class PortWebhook(Scheme):
             raise exception_of(error)
 
 
-def _sort_headers(
-    headers: Iterable[tuple[bytes, bytes]],
-) -> tuple[list[tuple[bytes, bytes]], dict[bytes, str]]:
-    """Return the lines that are signed, and the values that say how to read a body."""
-    signed: list[tuple[bytes, bytes]] = []
-    others: dict[bytes, str] = {}
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered in _SIGNED:
-            signed.append((lowered, value))
-        elif lowered in _OTHERS:
-            text = value.decode("latin-1")
-            others[lowered] = f"{others[lowered]},{text}" if lowered in others else text
-    return signed, others
-
-
-async def _read(request: Request, headers: dict[bytes, str], limit: int) -> bytes:
-    _check_media(headers.get(_TYPE), headers.get(_ENCODING))
-    body = await _read_body(request, headers, limit)
-    _check_charset(headers.get(_TYPE), body)
-    return body
-
-
-async def _read_body(request: Request, headers: dict[bytes, str], limit: int) -> bytes:
+async def _read(request: Request, fields: dict[bytes, str], limit: int) -> bytes:
+    content_type = fields.get(b"content-type")
     # Where Starlette keeps what it has read.
     kept = vars(request)
-    if "_body" in kept:
-        # After another dependency it is the payload, which may be shorter.
-        seen = DELIVERY_KEY in request.scope
-        declared = None if seen else _declared_length(headers.get(_LENGTH), limit)
-        return _check_body(kept["_body"], declared, limit)
-    if kept["_stream_consumed"]:
+    is_kept = "_body" in kept
+    is_consumed = not is_kept and kept["_stream_consumed"]
+    # After another dependency it is the payload, which may be shorter.
+    is_seen = is_kept and DELIVERY_KEY in request.scope
+    declared = expect_body(
+        content_type,
+        fields.get(b"content-encoding"),
+        None if is_seen or is_consumed else fields.get(b"content-length"),
+        limit,
+    )
+    if is_consumed:
         raise UnreadableBodyError(
             "Something read the body before it could be verified; an endpoint that "
             "declares a body or a form needs webhook_route."
         )
     # Not by Starlette's own generator, which takes several times as long.
-    declared = _declared_length(headers.get(_LENGTH), limit)
-    body, more = bytearray(), True
+    body, more = bytearray(), not is_kept
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -193,7 +155,8 @@ async def _read_body(request: Request, headers: dict[bytes, str], limit: int) ->
         if len(body) > limit:
             raise BodyTooLargeError(limit)
         more = message.get("more_body", False)
-    return _check_body(bytes(body), declared, limit)
+    found = kept["_body"] if is_kept else bytes(body)
+    return accept_body(found, declared, limit, content_type)
 
 
 def _remember(request: Request, delivery: Delivery) -> None:
