@@ -12,7 +12,6 @@ store failure can still become a 503; the rest is streamed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from port_webhook._verifier import Verifier
+    from port_webhook._verifier import SignedForms, Verifier
     from port_webhook.exceptions import DeliveryError
 
     Environ = dict[str, Any]
@@ -112,29 +111,17 @@ class PortWebhookMiddleware:
     def _serve(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        response = _Response(start_response)
-
-        def run(delivery: Delivery) -> _Response:
-            environ[DELIVERY_KEY] = delivery
-            _replace_input(environ, delivery.payload)
-            response.begin(self._app, environ)
-            return response
-
-        def respond(error: DeliveryError) -> _Response:
-            # The commit may have failed, after the application had answered.
-            is_head = environ.get("REQUEST_METHOD") == "HEAD"
-            response.refuse(error, is_head=is_head)
-            return response
-
+        response = _Response(self._app, environ, start_response)
+        # Methods, because making a closure costs as much as three calls.
         return _handle(
             self._verifier or self._endpoint.verifier_for(environ),
             signed_headers(environ),
-            method=environ.get("REQUEST_METHOD"),
+            method=response.method,
             existing=environ.get(DELIVERY_KEY),
-            read=partial(_read_input, environ),
-            run=run,
+            read=response.read,
+            run=response.begin,
             status_of=_status_of,
-            respond=respond,
+            respond=response.refuse,
         ).send()
 
 
@@ -177,7 +164,13 @@ class _Response:
     cannot be passed on as it is, also the iterable that the server gets.
     """
 
-    def __init__(self, start_response: StartResponse) -> None:
+    def __init__(
+        self, app: WSGIApplication, environ: Environ, start_response: StartResponse
+    ) -> None:
+        # As it came: the application may write another one into the environ.
+        self.method: str | None = environ.get("REQUEST_METHOD")
+        self._app = app
+        self._environ = environ
         self._start_response = start_response
         self._is_sent = False
         self._head: tuple[str, list[tuple[str, str]]] | None = None
@@ -204,9 +197,16 @@ class _Response:
         self._head = status, headers
         return self._parts.append
 
-    def begin(self, app: WSGIApplication, environ: Environ) -> None:
-        """Call *app*, and read its iterable until it has said its status."""
-        self._iterable = app(environ, self)
+    def read(self, limit: int) -> bytes | SignedForms:
+        """Read the body of the request; see `read_input`."""
+        return _read_input(self._environ, limit)
+
+    def begin(self, delivery: Delivery) -> _Response:
+        """Call the application, and read its iterable until it has said its status."""
+        environ = self._environ
+        environ[DELIVERY_KEY] = delivery
+        _replace_input(environ, delivery.payload)
+        self._iterable = self._app(environ, self)
         try:
             # A generator calls start_response when its first item is asked for.
             # What it yields before that is empty, or else the server refuses it.
@@ -219,6 +219,7 @@ class _Response:
         except BaseException:
             self.close()
             raise
+        return self
 
     @property
     def status(self) -> int:
@@ -226,15 +227,19 @@ class _Response:
         code = "" if self._head is None else self._head[0][:3]
         return int(code) if code.isascii() and code.isdigit() else 500
 
-    def refuse(self, error: DeliveryError, *, is_head: bool) -> None:
-        """Put the response that *error* gives in place of the application's."""
+    def refuse(self, error: DeliveryError) -> _Response:
+        """Put the response that *error* gives in place of the application's.
+
+        The commit may have failed, after the application had answered.
+        """
         self.close()
         body = error.http_body
         phrase = HTTPStatus(error.http_status).phrase
         headers = [*error.http_headers.items(), ("Content-Length", str(len(body)))]
         self._head = f"{error.http_status} {phrase}", headers
         self._parts, self._iterator = [], None
-        self._iterable = [] if is_head else [body]
+        self._iterable = [] if self.method == "HEAD" else [body]
+        return self
 
     def send(self) -> Iterable[bytes]:
         """Start the server's response, and return what it is to send."""
