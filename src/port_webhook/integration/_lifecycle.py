@@ -75,7 +75,7 @@ def handle(
         run: Calls the view. Its exceptions go through, except for a `PayloadError`,
             which becomes a response.
         status_of: Returns the HTTP status of a result or of an exception, or None if
-            an exception has none.
+            an exception has none. A result's is asked for only if there is a claim.
         respond: Returns the response for an error.
         received_at: As for `Verifier.verify`.
 
