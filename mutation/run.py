@@ -21,6 +21,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "src/port_webhook"
 
+# Parts of the names of tests that start servers or processes.
+_WITH_PROCESSES = (
+    "postgresql or silent or unreachable or restart or full "
+    "or threads or processes or project_without or settings_on"
+)
 # For each module the smallest set of quick tests that is meant to cover it. Tests
 # with real servers stay out.
 TESTS: dict[str, list[str]] = {
@@ -45,11 +50,24 @@ TESTS: dict[str, list[str]] = {
     ],
     "_kafka_message": ["tests/test_kafka_message.py"],
     "decryption": ["tests/test_decryption.py"],
+    "_tracebacks": ["tests/test_tracebacks.py"],
+    "_source": ["tests/test_source.py"],
+    "_reception": ["tests/test_reception.py"],
     "_delivery": ["tests/test_delivery.py"],
     "_arguments": ["tests/test_arguments.py"],
     "integration/_paths": ["tests/paths/test_prefixes.py"],
     "integration/_body": ["tests/integration/test_body.py"],
     "integration/_lifecycle": ["tests/integration/test_lifecycle.py"],
+    "integration/_asgi": [
+        "tests/integration/test_asgi.py",
+        "tests/adapters/test_asgi/test_bodies.py",
+        "tests/adapters/test_asgi/test_claims.py",
+        "tests/adapters/test_asgi/test_middleware.py",
+    ],
+    "integration/_wsgi": [
+        "tests/integration/test_wsgi.py",
+        "tests/adapters/test_wsgi/test_bodies.py",
+    ],
     "integration/_endpoint": ["tests/integration/test_endpoint.py"],
     "replay/_claims": [
         "tests/replay/test_claims.py",
@@ -66,6 +84,22 @@ TESTS: dict[str, list[str]] = {
         "--deselect=tests/replay/test_memory.py::test_a_forked_child_has_a_copy_that_works",
     ],
     "replay/redis": ["tests/replay/test_redis.py"],
+    # Without a server.
+    "replay/dynamodb": [
+        "tests/replay/test_dynamodb.py",
+        "tests/replay/test_laws.py",
+        "-ktest_dynamodb or mocked",
+    ],
+    # On SQLite alone, and in this process.
+    "replay/django/_store": [
+        "tests/replay/test_django.py",
+        "tests/replay/test_laws.py",
+        f"-k(test_django or sqlite) and not ({_WITH_PROCESSES})",
+    ],
+    "replay/django/management/commands/clear_replay_claims": [
+        "tests/replay/test_django.py",
+        "-kcommand and not postgresql",
+    ],
 }
 
 # `mutmut show` for many mutants, in one process.

@@ -199,6 +199,14 @@ class TestFetchingAgain:
 
         assert vault.fetched == 2
 
+    def test_a_fetch_that_succeeds_is_not_logged(self, source, vault, clock, records):
+        clock.now += 300
+
+        source()
+
+        assert vault.fetched == 2
+        assert records == []
+
     def test_a_new_secret_makes_a_new_verifier(self, source, vault, clock, headers_for):
         last = source()
         vault.secret = "another-secret"

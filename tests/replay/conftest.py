@@ -40,16 +40,16 @@ def _make_world(name, request):
     def server(fixture):
         return request.getfixturevalue(fixture)
 
-    if name == "memory":
-        return worlds.MemoryWorld()
-    if name == "sqlite":
-        return worlds.SQLiteWorld(request.getfixturevalue("tmp_path"))
-    if name == "postgresql":
-        return worlds.PostgresWorld(server("postgres_server"))
-    if name == "dynamodb":
-        return worlds.DynamoDBWorld(server("dynamodb_server"))
-    if name == "redis-cluster":
-        return worlds.RedisWorld(server("redis_cluster"), name)
+    makers = {
+        "memory": worlds.MemoryWorld,
+        "sqlite": lambda: worlds.SQLiteWorld(request.getfixturevalue("tmp_path")),
+        "postgresql": lambda: worlds.PostgresWorld(server("postgres_server")),
+        "dynamodb": lambda: worlds.DynamoDBWorld(server("dynamodb_server")),
+        "dynamodb-mocked": worlds.MockedDynamoDBWorld,
+        "redis-cluster": lambda: worlds.RedisWorld(server("redis_cluster"), name),
+    }
+    if name in makers:
+        return makers[name]()
     kind, _, decoded = name.partition("+")
     return worlds.RedisWorld(
         server("redis_server"), kind, decode_responses=bool(decoded)
@@ -77,9 +77,15 @@ SHARED = [
 ]
 
 
-@pytest.fixture(params=["memory", *SHARED])
+@pytest.fixture(params=["memory", *SHARED, "dynamodb-mocked"])
 def world(request):
-    """Every store."""
+    """Every store; DynamoDB also without a server, for the mutation tests."""
+    yield from _open(request.param, request)
+
+
+@pytest.fixture(params=["memory", *SHARED])
+def threaded_world(request):
+    """Every store that threads can share: moto takes no lock, its server does."""
     yield from _open(request.param, request)
 
 
@@ -108,7 +114,8 @@ def django_world(request):
 
 @pytest.fixture
 def dynamodb_world(request):
-    yield from _open("dynamodb", request)
+    """One without a server, which is enough for a single step, and quick."""
+    yield from _open("dynamodb-mocked", request)
 
 
 @pytest.fixture(params=["redis", "redis-async"])

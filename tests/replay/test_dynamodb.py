@@ -8,7 +8,13 @@ from typing import Any, cast
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+)
 
 from port_webhook.exceptions import ConfigurationError, ReplayStoreError
 from port_webhook.replay._claims import Claims
@@ -61,6 +67,78 @@ def test_a_commit_of_a_missing_item_creates_none(dynamodb_world):
     assert _item(dynamodb_world) is None
 
 
+def test_a_fraction_of_a_millisecond_is_rounded_for_the_claim(dynamodb_world):
+    world = dynamodb_world
+    world.clock.now = 1000.0009
+    world.store.claim(KEY, "a", 0.0001)
+    item = _item(world)
+    assert item["expires_at"] == {"N": "1000001"}
+    assert item["ttl"] == {"N": "4600"}
+
+
+class Recorded:
+    """A client whose answers are made up, and that records its calls."""
+
+    def __init__(self, status="DISABLED"):
+        self.calls = []
+        self._status = status
+        self.exceptions = SimpleNamespace(ResourceInUseException=KeyError)
+
+    def create_table(self, **request):
+        self.calls.append(("create_table", request))
+
+    def get_waiter(self, name):
+        def wait(**request):
+            self.calls.append((name, request))
+
+        return SimpleNamespace(wait=wait)
+
+    def describe_time_to_live(self, **request):
+        self.calls.append(("describe_time_to_live", request))
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": self._status}}
+
+    def update_time_to_live(self, **request):
+        self.calls.append(("update_time_to_live", request))
+
+
+def test_a_new_table_is_waited_for_up_to_two_minutes():
+    """A table can be used only when it is active, and then its TTL be set."""
+    client: Any = Recorded()
+    create_table(client, "replay")
+    assert [name for name, _ in client.calls] == [
+        "create_table",
+        "table_exists",
+        "describe_time_to_live",
+        "update_time_to_live",
+    ]
+    assert {request["TableName"] for _, request in client.calls} == {"replay"}
+    every = client.calls[1][1]["WaiterConfig"]
+    assert every == {"Delay": 2, "MaxAttempts": 60}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("DISABLED", True), ("DISABLING", True), ("ENABLING", False), ("ENABLED", False)],
+)
+def test_deletion_is_turned_on_unless_it_is(status, expected):
+    """DynamoDB refuses to turn it on twice."""
+    client: Any = Recorded(status)
+    create_table(client, "replay")
+    names = [name for name, _ in client.calls]
+    assert ("update_time_to_live" in names) is expected
+
+
+def test_the_table_has_one_key_and_is_billed_by_request(dynamodb_world):
+    described = dynamodb_world.client.describe_table(
+        TableName=dynamodb_world.spec["table"]
+    )["Table"]
+    assert described["KeySchema"] == [{"AttributeName": "key", "KeyType": "HASH"}]
+    assert described["AttributeDefinitions"] == [
+        {"AttributeName": "key", "AttributeType": "S"}
+    ]
+    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
 def test_the_table_deletes_what_has_expired(dynamodb_world):
     described = dynamodb_world.client.describe_time_to_live(
         TableName=dynamodb_world.spec["table"]
@@ -83,6 +161,27 @@ def test_a_missing_table_is_an_error(dynamodb_world):
 def claim(client, table="replay"):
     store = DynamoDBReplayStore(client, table)
     Claims(store, lease=60, fail_open=False).new(KEY, 360).take()
+
+
+_CREDENTIALS = "check the client's credentials"
+_CAPACITY = "the table's capacity is used up; bill it by request, or raise it"
+_SILENCE = "the client cannot connect, or DynamoDB did not answer within its timeout"
+REMEDIES = {
+    "AccessDeniedException": "allow PutItem, UpdateItem and DeleteItem on the table",
+    "ConnectTimeoutError": _SILENCE,
+    "EndpointConnectionError": _SILENCE,
+    "ExpiredTokenException": _CREDENTIALS,
+    "InvalidSignatureException": _CREDENTIALS,
+    "NoCredentialsError": _CREDENTIALS,
+    "ProvisionedThroughputExceededException": _CAPACITY,
+    "ReadTimeoutError": _SILENCE,
+    "ResourceNotFoundException": (
+        "there is no such table in the client's region; create it with create_table"
+    ),
+    "ThrottlingException": _CAPACITY,
+    "UnrecognizedClientException": _CREDENTIALS,
+    "ValidationException": 'the table must have the text "key" as its only key',
+}
 
 
 class TestExplanations:
@@ -114,22 +213,36 @@ class TestExplanations:
     @pytest.mark.parametrize(
         ("code", "expected"),
         [
-            ("AccessDeniedException", "; allow PutItem, UpdateItem and DeleteItem on"),
-            ("ExpiredTokenException", "; check the client's credentials."),
-            (
-                "ProvisionedThroughputExceededException",
-                "; the table's capacity is",
-            ),
-            ("InternalServerError", "."),
+            *REMEDIES.items(),
+            ("InternalServerError", ""),
+            ("A" * 64, ""),
         ],
     )
     def test_the_code_of_an_error_is_named(self, failing, code, expected):
         response = {"Error": {"Code": code, "Message": SECRET}}
         with pytest.raises(ReplayStoreError) as caught:
             claim(failing(ClientError(response, "PutItem")))
-        start = f"The replay store failed to claim with ClientError: {code}{expected}"
-        assert str(caught.value).startswith(start)
-        assert SECRET not in str(caught.value)
+        what = f"{code}; {expected}" if expected else code
+        assert str(caught.value) == (
+            f"The replay store failed to claim with ClientError: {what}."
+        )
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            NoCredentialsError(),
+            EndpointConnectionError(endpoint_url=SECRET),
+            ConnectTimeoutError(endpoint_url=SECRET),
+            type("ThrottlingException", (Exception,), {"response": {}})(),
+        ],
+    )
+    def test_an_error_without_a_code_is_known_by_its_class(self, failing, error):
+        name = type(error).__name__
+        with pytest.raises(ReplayStoreError) as caught:
+            claim(failing(error))
+        assert str(caught.value) == (
+            f"The replay store failed to claim with {name}: {REMEDIES[name]}."
+        )
 
     @pytest.mark.parametrize(
         "response",
@@ -203,13 +316,16 @@ def test_a_refusal_without_the_item_is_no_answer(dynamodb_world):
         clock=dynamodb_world.clock,
     )
     assert store.claim(KEY, "a", 600) == "claimed"
-    with pytest.raises(ReplayStoreError, match="did not show"):
+    with pytest.raises(ReplayStoreError) as caught:
         store.claim(KEY, "b", 600)
+    assert str(caught.value) == (
+        "The replay store refused a claim and did not show who holds it."
+    )
 
 
 @pytest.mark.parametrize("name", ["", None])
 def test_a_table_without_a_name_is_refused(dynamodb_world, name):
-    with pytest.raises(ConfigurationError, match="name of a table"):
+    with pytest.raises(ConfigurationError, match=r"^table_name must be the name"):
         DynamoDBReplayStore(dynamodb_world.client, name)
 
 
@@ -217,16 +333,58 @@ def test_what_is_no_client_of_dynamodb_is_refused():
     credentials = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     session = boto3.session.Session(region_name="eu-west-1", **credentials)
     table = session.resource("dynamodb").Table("replay")
-    clients: list[Any] = [None, "dynamodb", session.client("s3"), table]
-    for client in clients:
-        with pytest.raises(ConfigurationError, match="client must be"):
+    clients: list[tuple[Any, str]] = [
+        (None, "NoneType"),
+        ("dynamodb", "str"),
+        (session.client("s3"), "S3"),
+        (table, "a resource"),
+    ]
+    for client, kind in clients:
+        with pytest.raises(ConfigurationError) as caught:
             DynamoDBReplayStore(client, "replay")
+        expected = f'client must be boto3.client("dynamodb"), not {kind}'
+        assert str(caught.value) == expected
 
 
 def test_a_client_that_may_wait_long_is_named_in_a_warning(caplog):
-    client = boto3.session.Session().client("dynamodb", region_name="eu-west-1")
+    # Only its configuration is looked at; a client of boto3's would load its model.
+    client: Any = SimpleNamespace(
+        exceptions=None, put_item=print, update_item=print, delete_item=print
+    )
     with caplog.at_level(logging.WARNING, "port_webhook"):
         DynamoDBReplayStore(client, "replay")
-    client.close()
+        assert caplog.records == []
+        client.meta = SimpleNamespace(config=Config())  # as boto3 has it
+        DynamoDBReplayStore(client, "replay")
     (record,) = caplog.records
-    assert "may wait 60 s for DynamoDB" in record.getMessage()
+    assert record.getMessage() == (
+        "The replay store's client may wait 60 s for DynamoDB, and a delivery is not "
+        "answered meanwhile. Set read_timeout and retries in its botocore Config."
+    )
+
+
+def test_the_expressions_are_spelled_as_dynamodb_documents_them(dynamodb_world):
+    """Keywords in capitals; moto takes them in small letters, too."""
+    requests = []
+
+    class Watched:
+        exceptions = dynamodb_world.client.exceptions
+
+        def put_item(self, **request):
+            requests.append(request)
+
+        update_item = delete_item = put_item
+
+    store = DynamoDBReplayStore(cast("Any", Watched()), "replay")
+    store.claim(KEY, "a", 60)
+    store.commit(KEY, "a", 60)
+    store.release(KEY, "a")
+    held = "#owner = :owner AND expires_at > :now"
+    assert [request["ConditionExpression"] for request in requests] == [
+        "attribute_not_exists(#key) OR expires_at <= :now",
+        held,
+        held,
+    ]
+    assert requests[1]["UpdateExpression"] == (
+        "SET expires_at = :expires_at, #ttl = :ttl, nonce = :nonce REMOVE #owner"
+    )

@@ -17,7 +17,7 @@ KEY = "5f" * 32
 FOREVER = [float("inf"), 1e300, 10**400]
 
 
-def test_of_eight_threads_one_claims_each_key(world):
+def test_of_eight_threads_one_claims_each_key(threaded_world):
     won = []
     together = threading.Barrier(8)
 
@@ -26,13 +26,13 @@ def test_of_eight_threads_one_claims_each_key(world):
             for key in RACE_KEYS:
                 # They meet before each key, so that each is contested.
                 together.wait()
-                if world.store.claim(key, owner, RACE_LEASE) == "claimed":
+                if threaded_world.store.claim(key, owner, RACE_LEASE) == "claimed":
                     won.append(key)
         except BaseException:
             together.abort()
             raise
         finally:
-            world.leave_thread()
+            threaded_world.leave_thread()
 
     threads = [threading.Thread(target=run, args=(f"owner {n}",)) for n in range(8)]
     for thread in threads:

@@ -315,3 +315,29 @@ class DynamoDBWorld(World):
     def _build_on_port(self, port: int) -> Any:
         endpoint = f"http://127.0.0.1:{port}"
         return self.build({**self.spec, "endpoint": endpoint, "timeout": SLOW})
+
+
+class MockedDynamoDBWorld(World):
+    """moto in this process, without a server: for tests of single steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = {"kind": "dynamodb", "endpoint": None, "table": "replay"}
+
+    def open(self) -> None:
+        from moto import mock_aws
+        from moto.core import patch_client
+
+        from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
+
+        mocked = mock_aws()
+        mocked.start()
+        self._closing.append(mocked.stop)
+        self.client = stores.make_dynamodb_client(self.spec)
+        self._closing.append(self.client.close)
+        # The session may be older than moto's import, and know nothing of it.
+        patch_client(self.client)
+        create_table(self.client, self.spec["table"])
+        self.store = DynamoDBReplayStore(
+            self.client, self.spec["table"], clock=self.clock
+        )
