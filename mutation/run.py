@@ -58,16 +58,8 @@ TESTS: dict[str, list[str]] = {
     "integration/_paths": ["tests/paths/test_prefixes.py"],
     "integration/_body": ["tests/integration/test_body.py"],
     "integration/_lifecycle": ["tests/integration/test_lifecycle.py"],
-    "integration/_asgi": [
-        "tests/integration/test_asgi.py",
-        "tests/adapters/test_asgi/test_bodies.py",
-        "tests/adapters/test_asgi/test_claims.py",
-        "tests/adapters/test_asgi/test_middleware.py",
-    ],
-    "integration/_wsgi": [
-        "tests/integration/test_wsgi.py",
-        "tests/adapters/test_wsgi/test_bodies.py",
-    ],
+    "integration/_asgi": ["tests/integration/test_asgi.py"],
+    "integration/_wsgi": ["tests/integration/test_wsgi.py"],
     "integration/_endpoint": ["tests/integration/test_endpoint.py"],
     "replay/_claims": [
         "tests/replay/test_claims.py",

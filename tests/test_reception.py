@@ -450,7 +450,9 @@ class TestOneUse:
 
         with reception:
             pass
-        with pytest.raises(ConfigurationError, match="one use"):
+        with pytest.raises(
+            ConfigurationError, match=r"^receive gives a context manager for one use$"
+        ):
             reception.__enter__()
 
     async def test_an_asynchronous_one_too(self, verifier, headers_for):
@@ -458,7 +460,9 @@ class TestOneUse:
 
         async with reception:
             pass
-        with pytest.raises(ConfigurationError, match="one use"):
+        with pytest.raises(
+            ConfigurationError, match=r"^receive gives a context manager for one use$"
+        ):
             await reception.__aenter__()
 
     def test_an_exit_without_an_entry_does_nothing(self, make_verifier, headers_for):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from port_webhook import _tracebacks
-from port_webhook._tracebacks import boundary, clean
+from port_webhook._tracebacks import boundary, clean, inner
 from port_webhook.exceptions import ConfigurationError, PayloadError
 
 
@@ -25,9 +25,7 @@ def module(name, source):
     return types.SimpleNamespace(**namespace)
 
 
-ours = module(
-    "port_webhook._made_up",
-    """
+SOURCE = """
 def inner(payload, call):
     return call()
 
@@ -61,8 +59,36 @@ def make(payload, kind):
 
 def parse(payload, **options):
     return json.loads(payload, **options)
-""",
-)
+
+def refuse_from_another(payload):
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        kept = error
+    raise PayloadError("is not JSON") from kept
+
+def refuse_in_a_circle(payload, other):
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        kept = error
+    kept.__context__, other.__context__ = other, kept
+    refusal = PayloadError("is not JSON")
+    refusal.__context__ = kept
+    raise refusal
+
+def wait(payload):
+    try:
+        yield
+    except LookupError as error:
+        yield error
+"""
+
+
+@pytest.fixture
+def ours():
+    """Return a module of ours, made anew, so that its boundaries are."""
+    return module("port_webhook._made_up", SOURCE)
 
 
 def frames_of(error):
@@ -93,7 +119,7 @@ def raise_user_error():
 
 
 class TestOwnErrors:
-    def test_the_traceback_begins_at_the_caller(self):
+    def test_the_traceback_begins_at_the_caller(self, ours):
         with pytest.raises(ConfigurationError) as caught:
             ours.outer("payload", lambda: ours.refuse("payload"))
 
@@ -102,36 +128,38 @@ class TestOwnErrors:
             "test_the_traceback_begins_at_the_caller",
         ]
 
-    async def test_that_of_a_coroutine_does_so_too(self):
+    async def test_that_of_a_coroutine_does_so_too(self, ours):
         with pytest.raises(ConfigurationError) as caught:
             await ours.aouter("payload", lambda: ours.refuse("payload"))
 
         names = [name for name, _ in frames_of(caught.value)]
         assert names == ["test_that_of_a_coroutine_does_so_too"]
 
-    @pytest.mark.parametrize("refuse", [ours.refuse_within, ours.refuse_from])
-    def test_what_led_to_it_inside_is_dropped(self, refuse):
+    @pytest.mark.parametrize(
+        "refuse", ["refuse_within", "refuse_from", "refuse_from_another"]
+    )
+    def test_what_led_to_it_inside_is_dropped(self, ours, refuse):
         with pytest.raises(PayloadError) as caught:
-            ours.outer("payload", lambda: refuse("payload"))
+            ours.outer("payload", lambda: getattr(ours, refuse)("payload"))
 
         assert caught.value.__cause__ is caught.value.__context__ is None
 
-    @pytest.mark.parametrize("refuse", [ours.refuse, ours.refuse_within])
-    def test_the_exception_that_a_caller_handles_stays(self, refuse):
+    @pytest.mark.parametrize("refuse", ["refuse", "refuse_within"])
+    def test_the_exception_that_a_caller_handles_stays(self, ours, refuse):
         handled = None
         with pytest.raises((PayloadError, ConfigurationError)) as caught:  # noqa: PT012  # within an `except`
             try:
                 raise_user_error()
             except UserError as error:
                 handled = error
-                ours.outer("payload", lambda: refuse("payload"))
+                ours.outer("payload", lambda: getattr(ours, refuse)("payload"))
 
         assert caught.value.__context__ is handled
         assert ("raise_user_error", {"secret_of_the_user": "theirs"}) in frames_of(
             handled
         )
 
-    def test_a_cause_of_the_callers_stays(self):
+    def test_a_cause_of_the_callers_stays(self, ours):
         cause = UserError()
 
         def refuse():
@@ -142,7 +170,7 @@ class TestOwnErrors:
 
         assert caught.value.__cause__ is cause
 
-    def test_a_circle_of_contexts_is_walked_once(self):
+    def test_a_circle_of_contexts_is_walked_once(self, ours):
         first, second = ConfigurationError("first"), UserError()
 
         def refuse():
@@ -158,7 +186,23 @@ class TestOwnErrors:
 
         assert caught.value is first
 
-    def test_it_may_pass_several_boundaries(self):
+    def test_a_circle_that_was_caught_inside_is_walked_once(self, ours):
+        with pytest.raises(PayloadError) as caught:
+            ours.outer("x", lambda: ours.refuse_in_a_circle("payload", UserError()))
+
+        assert caught.value.__context__ is None
+
+    def test_the_exception_that_a_caller_handles_is_shown(self, ours):
+        """A cause hides the context; this one is not seen any more."""
+        with pytest.raises(PayloadError) as caught:  # noqa: PT012  # within an `except`
+            try:
+                raise_user_error()
+            except UserError:
+                ours.outer("x", lambda: ours.refuse_from("payload"))
+
+        assert caught.value.__suppress_context__ is False
+
+    def test_it_may_pass_several_boundaries(self, ours):
         with pytest.raises(ConfigurationError) as caught:
             ours.outer("a", lambda: ours.outer("b", lambda: ours.refuse("payload")))
 
@@ -167,7 +211,7 @@ class TestOwnErrors:
 
 class TestOtherErrors:
     @pytest.mark.parametrize("kind", [UserError, KeyboardInterrupt, SystemExit])
-    def test_the_traceback_stays_and_our_locals_are_cleared(self, kind):
+    def test_the_traceback_stays_and_our_locals_are_cleared(self, ours, kind):
         def fail():
             theirs = "theirs"  # noqa: F841  # looked for in the frame
             raise kind
@@ -182,7 +226,7 @@ class TestOtherErrors:
         assert frames[-1][1]["theirs"] == "theirs"
         assert "payload" not in repr(frames[1])
 
-    async def test_that_of_a_coroutine_does_so_too(self):
+    async def test_that_of_a_coroutine_does_so_too(self, ours):
         with pytest.raises(UserError) as caught:
             await ours.aouter("payload", raise_user_error)
 
@@ -190,7 +234,7 @@ class TestOtherErrors:
         assert frames_of(caught.value)[1][0] == "guarded_async"
         assert "payload" not in repr(frames_of(caught.value)[1])
 
-    def test_a_context_of_the_users_is_cleared_of_our_frames_too(self):
+    def test_a_context_of_the_users_is_cleared_of_our_frames_too(self, ours):
         def fail():
             try:
                 ours.inner("payload", raise_user_error)
@@ -203,7 +247,50 @@ class TestOtherErrors:
         assert isinstance(caught.value.__context__, UserError)
         assert shown_by(caught.value.__context__) == []
 
-    def test_the_frames_of_a_library_that_ours_call_are_cleared(self):
+    def test_its_cause_and_its_context_are_cleared_of_them(self, ours):
+        def keep():
+            with pytest.raises(UserError) as kept:
+                ours.inner("payload", raise_user_error)
+            return kept.value
+
+        def fail():
+            error = UserError()
+            error.__context__, error.__cause__ = keep(), keep()
+            raise error
+
+        with pytest.raises(UserError) as caught:
+            ours.outer("payload", fail)
+
+        for each in (caught.value.__context__, caught.value.__cause__):
+            assert [name for name, _ in frames_of(each)][1:] == [
+                "inner",
+                "raise_user_error",
+            ]
+            assert shown_by(each) == []
+
+    def test_what_a_library_caught_before_ours_were_called_is_the_users(self, ours):
+        library = module(
+            "json._made_up",
+            """
+def keep(payload):
+    try:
+        raise LookupError
+    except LookupError as error:
+        return error
+""",
+        )
+
+        def fail():
+            error = UserError()
+            error.__context__ = library.keep("theirs")
+            raise error
+
+        with pytest.raises(UserError) as caught:
+            ours.outer("payload", fail)
+
+        assert frames_of(caught.value.__context__) == [("keep", {"payload": "theirs"})]
+
+    def test_the_frames_of_a_library_that_ours_call_are_cleared(self, ours):
         def fail(_):
             raise UserError
 
@@ -213,7 +300,7 @@ class TestOtherErrors:
         frames = [each for each in frames_of(caught.value) if each[0] == "decode"]
         assert frames == [("decode", {})]
 
-    def test_those_that_the_user_calls_are_not(self):
+    def test_those_that_the_user_calls_are_not(self, ours):
         def fail(_):
             raise UserError
 
@@ -225,7 +312,7 @@ class TestOtherErrors:
         )
         assert variables["s"] == "[1]"
 
-    def test_a_constructor_of_a_named_tuple_is_cleared(self):
+    def test_a_constructor_of_a_named_tuple_is_cleared(self, ours):
         class Pair(NamedTuple):
             payload: str
             other: int
@@ -245,7 +332,7 @@ class TestOtherErrors:
         *_, constructor, (last, _) = frames_of(caught.value)
         assert (constructor, last) == (("<lambda>", {}), "stop")
 
-    def test_a_suspended_generator_of_a_users_is_not_closed(self):
+    def test_a_suspended_generator_of_a_users_is_not_closed(self, ours):
         def of_the_user():
             try:
                 yield
@@ -264,7 +351,21 @@ class TestOtherErrors:
 
         assert theirs.gi_frame is not None
 
-    def test_a_module_without_a_name_is_not_ours(self):
+    def test_a_suspended_generator_of_ours_is_not_closed(self, ours):
+        """As of a coroutine that caught the error, and waits for its store."""
+        waiting = ours.wait("payload")
+        next(waiting)
+        error = waiting.throw(LookupError())
+
+        def fail():
+            raise error
+
+        with pytest.raises(LookupError):
+            ours.outer("payload", fail)
+
+        assert waiting.gi_frame is not None
+
+    def test_a_module_without_a_name_is_not_ours(self, ours):
         namespace: dict[str, Any] = {"__name__": None}
         exec("def fail(payload): raise LookupError", namespace)  # noqa: S102  # a frame
 
@@ -303,10 +404,18 @@ class TestBoundary:
     async def test_it_keeps_a_coroutine_function_one(self):
         @boundary
         async def add(first, *, second=2):
+            """Add."""
             return first + second
 
         assert add.__code__.co_flags & _tracebacks._CO_COROUTINE
         assert await add(1, second=3) == 4
+        assert (add.__name__, add.__doc__) == ("add", "Add.")
 
     def test_what_has_no_code_of_its_own_is_called_as_it_is(self):
         assert boundary(len)("abc") == 3
+
+    def test_the_function_inside_is_what_was_decorated(self):
+        def nothing():
+            return None
+
+        assert inner(boundary(nothing)) is nothing
