@@ -51,14 +51,19 @@ class Server:
         }
         self.messages: list[dict[str, Any]] = [*messages]
         self.received = 0
+        self.fails = ""
         self.sent: list[Any] = []
         self.refused: list[Any] = []
 
     async def receive(self):
         self.received += 1
+        if self.fails == "receive":
+            raise ConnectionResetError
         return self.messages.pop(0) if self.messages else END
 
     async def send(self, message):
+        if self.fails == "send":
+            raise ConnectionResetError
         self.sent.append(message)
 
     async def refuse(self, error):
@@ -473,6 +478,27 @@ class TestTheClaim:
             "more_body": False,
         }
         assert read == [END] * 3  # also in place of a payload that it did not read
+
+    @pytest.mark.parametrize("step", ["receive", "send"])
+    async def test_an_exception_of_the_server_reaches_the_application(self, step):
+        """And the frames of ours show nothing."""
+        store = AsyncStore()
+        server = Server(part(BODY))
+
+        async def app(scope, receive, send):
+            await receive()
+            server.fails = step
+            with pytest.raises(ConnectionResetError) as caught:
+                await (receive() if step == "receive" else send(START))
+            _, ours, *_ = caught.traceback
+            assert ours.name == step
+            assert ours.locals == {}
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await server.serve(app, make(store))
+
+        assert store.steps == ["claim", {"receive": "release", "send": "commit"}[step]]
 
     async def test_a_payload_that_was_not_read_is_let_go_after_an_exception(self):
         receives: list[Any] = []

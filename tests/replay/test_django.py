@@ -161,7 +161,7 @@ async def test_an_asynchronous_view_uses_the_thread_of_djangos_connections(
     django_world,
 ):
     """Any other thread would have a connection of its own, which nobody closes."""
-    from asgiref.sync import sync_to_async
+    from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
     threads = set()
     store = django_world.store
@@ -175,10 +175,12 @@ async def test_an_asynchronous_view_uses_the_thread_of_djangos_connections(
 
     verifier = Verifier(SECRET, replay_store=Watched())
     threads.clear()
-    async with verifier.areceive(BODY, sign(BODY, SECRET)):
-        pass
-    assert threads == {await sync_to_async(threading.get_ident)()}
-    await sync_to_async(django_world.leave_thread)()
+    # As Django does for each request: the thread is one of its own.
+    async with ThreadSensitiveContext():
+        async with verifier.areceive(BODY, sign(BODY, SECRET)):
+            pass
+        assert threads == {await sync_to_async(threading.get_ident)()}
+        await sync_to_async(django_world.leave_thread)()
 
 
 def test_an_asynchronous_view_sees_the_transaction_of_a_test_case(django_world):
@@ -363,6 +365,21 @@ def test_the_command_removes_what_has_expired_and_nothing_else(django_world):
     assert not output.getvalue()
 
 
+def test_the_command_clears_the_default_database_unless_another_is_named():
+    from port_webhook.replay.django.management.commands.clear_replay_claims import (
+        Command,
+    )
+
+    parser = Command().create_parser("manage.py", "clear_replay_claims")
+    assert parser.parse_args([]).database == "default"
+    assert parser.parse_args(["--database", "other"]).database == "other"
+    shown = " ".join(parser.format_help().split())
+    assert "Removes the expired rows of port-webhook's replay store." in shown
+    assert (
+        '--database DATABASE The alias of the database; "default" if left out.' in shown
+    )
+
+
 def test_the_migration_is_up_to_date(django_world):
     from django.core.management import call_command
 
@@ -396,8 +413,11 @@ def test_a_model_without_its_app_is_an_error_of_the_settings(django_world, monke
 
     monkeypatch.delitem(sys.modules, "port_webhook.replay.django.models")
     monkeypatch.setattr(apps, "get_containing_app_config", lambda _name: None)
-    with pytest.raises(ConfigurationError, match="INSTALLED_APPS") as caught:
+    with pytest.raises(ConfigurationError) as caught:
         django_world.store.claim(KEY, "a", 60)
+    assert str(caught.value) == (
+        'Add "port_webhook.replay.django" to INSTALLED_APPS, and migrate'
+    )
     assert caught.value.__context__ is None
 
 

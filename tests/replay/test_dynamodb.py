@@ -346,6 +346,16 @@ def test_what_is_no_client_of_dynamodb_is_refused():
         assert str(caught.value) == expected
 
 
+@pytest.mark.parametrize("name", ["put_item", "update_item", "delete_item"])
+def test_a_client_without_one_of_the_operations_is_refused(name):
+    client: Any = SimpleNamespace(
+        exceptions=None, put_item=print, update_item=print, delete_item=print
+    )
+    delattr(client, name)
+    with pytest.raises(ConfigurationError, match="not SimpleNamespace"):
+        DynamoDBReplayStore(client, "replay")
+
+
 def test_a_client_that_may_wait_long_is_named_in_a_warning(caplog):
     # Only its configuration is looked at; a client of boto3's would load its model.
     client: Any = SimpleNamespace(
