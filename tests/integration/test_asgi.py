@@ -201,6 +201,17 @@ class TestTheBody:
 
         assert [type(error) for error in server.refused] == [UnsupportedMediaError]
 
+    async def test_it_may_come_as_other_bytes(self):
+        """ASGI asks a server for bytes; the checks must not depend on it."""
+        app = App()
+        await Server(part(bytearray(BODY))).serve(app)
+        assert type(app.delivery.payload) is type(app.read[0]["body"]) is bytes
+
+        more = [(b"content-type", b"text/plain; charset=us-ascii")]
+        server = Server(part(bytearray("é".encode())), more=more)
+        await server.serve(never)
+        assert [type(error) for error in server.refused] == [UnsupportedMediaError]
+
     @pytest.mark.parametrize(
         ("more", "message"),
         [
@@ -356,6 +367,25 @@ class TestTheScope:
         assert inner.read == [part(BODY), END]
         assert outer.sent == [START, LAST]
         assert store.steps == ["claim", "commit"]
+
+    async def test_a_payload_error_inside_is_recorded_once(self):
+        """By the inner adapter, which has no claim to end."""
+        rejected: list[Any] = []
+        verifier = make(on_rejected=rejected.append)
+        error = PayloadError("is wrong")
+        outer, inner = Server(part(BODY)), Server()
+
+        async def app(scope, receive, send):
+            raise error
+
+        async def stacked(scope, receive, send):
+            inner.scope = scope
+            await inner.serve(app, verifier)
+
+        await outer.serve(stacked, verifier)
+
+        assert rejected == inner.refused == [error]
+        assert outer.refused == []
 
     async def test_a_delivery_of_another_verifier_is_not(self):
         outer = Server(part(BODY))

@@ -73,11 +73,27 @@ def test_an_open_transaction_is_refused_and_nothing_is_written(django_world, ste
     }
     with (
         transaction.atomic(using=django_world.spec["alias"]),
-        pytest.raises(ConfigurationError, match="ATOMIC_REQUESTS"),
+        pytest.raises(ConfigurationError) as caught,
     ):
         getattr(store, step)(*arguments[step])
+    assert str(caught.value) == (
+        "The replay store cannot work inside a transaction, where nobody else sees a "
+        "claim. Under ATOMIC_REQUESTS, mark the view with "
+        "django.db.transaction.non_atomic_requests"
+    )
     assert not django_world.rows.exists()
     assert store.claim(KEY, "a", 600) == "claimed"
+
+
+def test_a_transaction_that_is_not_marked_as_a_test_cases_is_refused(django_world):
+    """The mark is a private name of Django, which a version may not have."""
+    from django.db import transaction
+
+    with transaction.atomic(using=django_world.spec["alias"]):
+        (block,) = django_world.connection.atomic_blocks
+        del block._from_testcase
+        with pytest.raises(ConfigurationError, match="inside a transaction"):
+            django_world.store.claim(KEY, "a", 600)
 
 
 def test_a_connection_without_autocommit_is_refused(django_world):
@@ -181,6 +197,14 @@ async def test_an_asynchronous_view_uses_the_thread_of_djangos_connections(
             pass
         assert threads == {await sync_to_async(threading.get_ident)()}
         await sync_to_async(django_world.leave_thread)()
+
+
+async def test_a_thread_gets_all_arguments_and_gives_the_result(django_world):
+    from asgiref.sync import ThreadSensitiveContext
+
+    async with ThreadSensitiveContext():
+        made = await django_world.store.to_thread(dict, [("a", 1)], b=2)
+    assert made == {"a": 1, "b": 2}
 
 
 def test_an_asynchronous_view_sees_the_transaction_of_a_test_case(django_world):

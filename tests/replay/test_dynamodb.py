@@ -216,6 +216,7 @@ class TestExplanations:
             *REMEDIES.items(),
             ("InternalServerError", ""),
             ("A" * 64, ""),
+            ("Made0123456789Up", ""),
         ],
     )
     def test_the_code_of_an_error_is_named(self, failing, code, expected):

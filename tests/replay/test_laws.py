@@ -99,6 +99,18 @@ def test_an_expired_lease_can_be_claimed_again(world):
     assert world.store.claim(KEY, "c", 600) == "in_progress"
 
 
+def test_to_claim_one_expired_key_again_touches_no_other(world):
+    for key in ("one", "two", "three"):
+        world.store.claim(key, "a", 60)
+    world.store.commit("three", "a", 60)
+    world.advance(60)
+    assert world.store.claim("one", "b", 600) == "claimed"
+    assert world.store.commit("two", "b", 600) is False
+    assert world.store.release("three", "b") is False
+    assert world.store.claim("two", "c", 600) == "claimed"
+    assert world.store.claim("three", "c", 600) == "claimed"
+
+
 def test_a_committed_key_cannot_be_claimed_until_it_expires(world):
     world.store.claim(KEY, "a", 60)
     assert world.store.commit(KEY, "a", 600) is True

@@ -272,7 +272,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise BodyTooLargeError(limit)
         if body:  # an empty part would take memory, and no limit counts it
             parts.append(body)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return b"".join(parts)  # a single part is not copied
 
 
 def _scope_of(delivery: Delivery, scope: Scope, headers: RawHeaders) -> Scope:
