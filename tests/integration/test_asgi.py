@@ -267,6 +267,15 @@ class TestTheHeaders:
 
         assert app.delivery.payload == BODY
 
+    async def test_they_may_come_in_any_order(self):
+        server = Server(part(BODY), more=[(b"x-other", b"1"), (b"Host", b"a.example")])
+        server.scope["headers"].reverse()
+        app = App()
+
+        await server.serve(app)
+
+        assert app.delivery.payload == BODY
+
     async def test_a_missing_signature_is_refused_unread(self):
         server = Server(part(BODY), headers={})
 
@@ -520,9 +529,8 @@ class TestTheClaim:
             server.fails = step
             with pytest.raises(ConnectionResetError) as caught:
                 await (receive() if step == "receive" else send(START))
-            _, ours, *_ = caught.traceback
-            assert ours.name == step
-            assert ours.locals == {}
+            ours = [each for each in caught.traceback if each.path.name == "_asgi.py"]
+            assert [each.locals for each in ours] == [{}]
             raise LookupError
 
         with pytest.raises(LookupError):

@@ -184,6 +184,11 @@ REMEDIES = {
 }
 
 
+def throttled(response):
+    """Return an error of a class of botocore's that is named like the code."""
+    return type("ThrottlingException", (Exception,), {"response": response})()
+
+
 class TestExplanations:
     @pytest.fixture
     def failing(self):
@@ -215,6 +220,7 @@ class TestExplanations:
         [
             *REMEDIES.items(),
             ("InternalServerError", ""),
+            ("A", ""),
             ("A" * 64, ""),
             ("Made0123456789Up", ""),
         ],
@@ -234,7 +240,8 @@ class TestExplanations:
             NoCredentialsError(),
             EndpointConnectionError(endpoint_url=SECRET),
             ConnectTimeoutError(endpoint_url=SECRET),
-            type("ThrottlingException", (Exception,), {"response": {}})(),
+            throttled({}),
+            throttled({"Error": {"Code": ""}}),
         ],
     )
     def test_an_error_without_a_code_is_known_by_its_class(self, failing, error):
