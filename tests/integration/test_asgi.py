@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -529,7 +530,9 @@ class TestTheClaim:
             server.fails = step
             with pytest.raises(ConnectionResetError) as caught:
                 await (receive() if step == "receive" else send(START))
-            ours = [each for each in caught.traceback if each.path.name == "_asgi.py"]
+            ours = [
+                each for each in caught.traceback if Path(each.path).name == "_asgi.py"
+            ]
             assert [each.locals for each in ours] == [{}]
             raise LookupError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_the_signed_headers_are_those_of_the_environ():
 
 
 def test_the_payload_takes_the_place_of_the_body():
-    environ = {
+    environ: dict[str, Any] = {
         "wsgi.input": BytesIO(b'{ "a": 1 }'),
         "CONTENT_LENGTH": "10",
         "HTTP_TRANSFER_ENCODING": "chunked",

@@ -326,7 +326,7 @@ class MockedDynamoDBWorld(World):
 
     def open(self) -> None:
         from moto import mock_aws
-        from moto.core import patch_client
+        from moto.core.models import patch_client
 
         from port_webhook.replay.dynamodb import DynamoDBReplayStore, create_table
 
