@@ -40,8 +40,6 @@ __all__ = [
     "MAX_SIGNATURES",
     "SIGNATURE_HEADER",
     "TIMESTAMP_HEADER",
-    "Headers",
-    "SignedHeaders",
     "check_window",
     "compute_signature",
     "match_signature",

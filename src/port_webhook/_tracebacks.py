@@ -72,10 +72,11 @@ def boundary(function: Callable[P, T]) -> Callable[P, T]:
     """Clean what *function*, or its coroutine, raises."""
     code: Any = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _CO_COROUTINE:
+        call = cast("Any", function)
 
         async def guarded_async(*args: Any, **kwargs: Any) -> Any:
             try:
-                return await cast("Any", function)(*args, **kwargs)
+                return await call(*args, **kwargs)
             except BaseException as error:
                 del args, kwargs
                 clean(error)

@@ -82,7 +82,7 @@ class CheckedHeaders:
     place of the headers.
     """
 
-    __slots__ = ("macs", "owner", "received_at", "stamp", "timestamp")
+    __slots__ = ("owner", "received_at", "signed")
 
     def __init__(
         self,
@@ -91,16 +91,14 @@ class CheckedHeaders:
         *,
         received_at: bool,
     ) -> None:
-        self.stamp: bytes = signed[0]
-        self.timestamp: float = signed[1]
-        self.macs: Sequence[bytes] = signed[2]
+        self.signed: SignedHeaders = signed
         self.owner: object = owner
         self.received_at: bool = received_at
 
     @boundary
     def __repr__(self) -> str:
         """Show the timestamp, not the signatures."""
-        return f"<CheckedHeaders timestamp={self.stamp.decode()}>"
+        return f"<CheckedHeaders timestamp={self.signed[0].decode()}>"
 
 
 @final
@@ -319,9 +317,14 @@ class Verifier:
             ConfigurationError: *received_at* is not valid.
         """
         try:
-            now = self._now(received_at)
+            # As in `_judge`, because adapters ask this for every request.
+            if received_at is None and self._clock is None:
+                now = time.time()
+            else:
+                now = self._now(received_at)
             signed = read_headers(headers)
-            check_window(signed[1], now, self._max_age, self._max_future)
+            if not self._min_age <= now - signed[1] <= self._max_age:
+                check_window(signed[1], now, self._max_age, self._max_future)
             return CheckedHeaders(signed, self, received_at=received_at is not None)
         except BaseException as error:
             headers, signed = (), None
@@ -574,12 +577,16 @@ class Verifier:
             raise ConfigurationError(
                 "received_at belongs to check_headers, which got the headers"
             )
+        stamp, timestamp, macs = checked.signed
         if not checked.received_at:
-            age = round(self._now(None) - checked.timestamp, 6)
-            # Written so that a NaN is refused.
-            if not age < self._max_age + _BODY_DELAY:
-                raise TimestampError(age, self._max_age, self._max_future)
-        return checked.stamp, checked.macs
+            age = self._now(None) - timestamp
+            # Both are written so that a NaN is refused. Few bodies are so slow that the
+            # second is needed; it rounds for the same reason as `check_window`.
+            if not age <= self._max_age:
+                age = round(age, 6)
+                if not age < self._max_age + _BODY_DELAY:
+                    raise TimestampError(age, self._max_age, self._max_future)
+        return stamp, macs
 
     def _judge_forms(
         self, forms: SignedForms, stamp: bytes, macs: Sequence[bytes]
