@@ -30,7 +30,8 @@ WORST = (
     "many members, escaped",
     "short escaped strings",
     "tildes",
-    "white space",
+    "tildes, an escape in 100",
+    "escapes and a surrogate",
 )
 _REFUSED_AT_ONCE = {"unterminated arrays", "no JSON"}
 
@@ -97,6 +98,37 @@ def _forged() -> dict[str, str]:
         "one string of quotes": around(r"\"" * (SIZE // 2), count=1, inside='"a":"%s"'),
         "lone surrogates": around(r"\ud800" * (SIZE // 6), count=1, inside='"a":"%s"'),
         "tildes": around("~" * SIZE + r"\/", count=1, inside='"a":"%s"'),
+        "tildes, an escape in 100": around(
+            (r"\/" + "~" * 98) * (SIZE // 100), count=1, inside='"a":"%s"'
+        ),
+        "tildes, spaced strings of 2": around(r'"~~ "', count=SIZE // 6, inside=array)[
+            :-2
+        ]
+        + r',"\/"]}',
+        "escapes and a slash": around(
+            r"\u00e9" * (SIZE // 6) + r"\/", count=1, inside='"a":"%s"'
+        ),
+        "line breaks and a slash": around(
+            r"\n" * (SIZE // 2) + r"\/", count=1, inside=' "a":"%s"'
+        ),
+        "quotes and a slash": around(
+            r"\"" * (SIZE // 2) + r"\/", count=1, inside=' "a":"%s"'
+        ),
+        "backslashes and a slash": around(
+            r"\\" * (SIZE // 2) + r"\/", count=1, inside=' "a":"%s"'
+        ),
+        "control characters": around(
+            r"\u0001" * (SIZE // 6), count=1, inside='"a":"%s"'
+        ),
+        "all kinds of escapes": around(
+            r"\n\"\\\u00e9é" * (SIZE // 14), count=1, inside=' "a":"%s"'
+        ),
+        "pairs of surrogates": around(
+            r"\ud83d\ude00" * (SIZE // 12), count=1, inside='"a":"%s"'
+        ),
+        "escapes and a surrogate": around(
+            r"\u00e9" * (SIZE // 6) + r"\ud800", count=1, inside='"a":"%s"'
+        ),
         "astral text, one escape": around(
             "😀" * (SIZE // 4) + r"\/", count=1, inside='"a":"%s"'
         ),

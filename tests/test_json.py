@@ -69,6 +69,7 @@ REFUSED = [
     pytest.param(b"[" * 100_000, id="100,000 open arrays"),
     pytest.param(b'{"a":' * 100_000, id="100,000 open objects"),
     pytest.param(b"\\[" * 100_000, id="brackets behind backslashes"),
+    pytest.param(b'["\\n\xff"' + b",[]" * 99 + b"]", id="not UTF-8, with brackets"),
     pytest.param(b'"\\' * 100_000, id="quotes and backslashes"),
 ]
 
@@ -476,6 +477,12 @@ def test_strings_are_then_spelled_as_javascript_prints_them(received, printed):
 )
 def test_what_javascript_prints_the_same_is_given_once(data):
     assert list(_json.spellings(data)) == [data]
+
+
+def test_a_rare_surrogate_far_from_the_beginning_is_printed():
+    text = '{"a":"' + "x" * 9000 + '\\u00e9","b":"\\ud83d\\ude00\\uDE00"}'
+    *_, last = _json.spellings(text.encode())
+    assert last.decode() == '{"a":"' + "x" * 9000 + 'é","b":"😀\\ude00"}'
 
 
 def test_what_has_only_escapes_that_javascript_prints_too_is_given_once():

@@ -58,6 +58,7 @@ _PIECE = 8192
 _CUT = re.compile(rb"(?<=[^\\]{6})(?![\x80-\xbf])|(?=\\(?!u[dD][c-fC-F]))")
 # An escape of ASCII, some of which JavaScript escapes, too.
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # What JavaScript escapes, apart from backslashes and lone surrogates.
 _PRINTED = [
     (each.encode(), encode_basestring(each)[1:-1].encode())
@@ -287,7 +288,10 @@ def _unescape(text: bytes, data: bytes) -> bytes | None:
         None, if *data* may hold something else than escapes of characters that
         JavaScript prints as they are.
     """
-    if not data.isascii() or b"\\/" in text or _ASCII_ESCAPE.search(text):
+    # A look at the beginning finds surrogates where they are not rare.
+    if not data.isascii() or _SURROGATE.search(text, 0, _PIECE):
+        return None
+    if b"\\/" in text or _ASCII_ESCAPE.search(text):
         return None
     try:
         # A backslash that is escaped begins no escape in this codec either.
