@@ -92,6 +92,7 @@ ACCEPTED = [
     pytest.param(b'"' + b"[" * 1000 + b'"', "[" * 1000, id="brackets in a string"),
     pytest.param(b'"' + b'\\"[' * 99 + b'"', '"[' * 99, id="quotes and brackets"),
     pytest.param(b"[" + b"[]," * 999 + b"[]]", [[]] * 1000, id="many, not deep"),
+    pytest.param(b"[" + b"[]," * 9999 + b"[]]", [[]] * 10_000, id="very many"),
 ]
 
 
@@ -134,6 +135,8 @@ class TestParse:
             (b"[NaN]", "holds NaN or Infinity, which are not JSON"),
             (nested(65), "is nested more than 64 levels deep"),
             (b"[[],[]," + nested(64) + b"]", "is nested more than 64 levels deep"),
+            (b'["[","[",' * 65, "is nested more than 64 levels deep"),
+            (b'["\\n\xff"' + b",[]" * 99 + b"]", "is not UTF-8"),
         ],
     )
     def test_the_error_says_what_is_wrong(self, read, data, problem):
@@ -298,6 +301,7 @@ ATTACKS = {
     "digits": b"1",
     "minus signs": b"-",
     "empty strings": b'"",',
+    "empty strings, spaced": b'"", ',
     "commas": b",",
     "surrogates": b"\\ud800",
     "bytes that are not UTF-8": b'"\xff \xfe" ',

@@ -196,19 +196,18 @@ def spellings(data: bytes) -> Iterator[bytes]:
     ECMAScript 2019, lone surrogates. The second is left out where it is the first.
 
     Args:
-        data: Valid JSON; for the first, any bytes, as for `strip_white_space`.
+        data: Valid JSON.
     """
     text = _hide_escapes(data)
     if text is None:
         yield data
         return
-    escaped = b"\\" in data
     # Port sends none, and finding none is several times as fast as removing it.
     if _outside_strings(text, _NO_SPACES):
         text = _remove_spaces(text)
-        data = _restore(text) if escaped else text
+        data = _restore(text)
     yield data
-    if escaped and b"\\" in text:
+    if b"\\" in text:
         printed = _unescape(text, data) or _print_strings(text)
         if printed != data:
             yield printed
