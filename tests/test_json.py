@@ -135,7 +135,7 @@ class TestParse:
             (b"[NaN]", "holds NaN or Infinity, which are not JSON"),
             (nested(65), "is nested more than 64 levels deep"),
             (b"[[],[]," + nested(64) + b"]", "is nested more than 64 levels deep"),
-            (b'["[","[",' * 65, "is nested more than 64 levels deep"),
+            (b'["]",' * 65, "is nested more than 64 levels deep"),
             (b'["\\n\xff"' + b",[]" * 99 + b"]", "is not UTF-8"),
         ],
     )
