@@ -53,11 +53,12 @@ _LINE_ENDS = ("\n", "\r")
 # `$env:NAME`, `$(NAME)`, `%NAME%`, `{name}`, `{{ name }}`, `#{name}` and `<your name>`.
 _WORD = r"[A-Za-z_]\w*"
 _WORDS = rf" *[.$]?{_WORD}(?:[ .:/'-]+\w+)* *"
-_PLACEHOLDER = re.compile(
+# Compiled only for what begins like one: that takes half as long as the import.
+_PLACEHOLDER = (
     rf"\$(?:env:)?{_WORD}|%{_WORD}%|\$\({_WORDS}\)|#?\{{{_WORDS}\}}"
-    rf"|\{{\{{{_WORDS}\}}\}}|<{_WORDS}>",
-    re.ASCII,
+    rf"|\{{\{{{_WORDS}\}}\}}|<{_WORDS}>"
 )
+_PLACEHOLDER_STARTS = "$%#{<"
 _MAX_PLACEHOLDER = 63  # so that no random secret of 64 characters is refused
 # Unicode's categories of what has no width: controls, formats, line separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Zl", "Zp"))
@@ -131,7 +132,11 @@ def _is_placeholder(text: str) -> bool:
     """Tell whether the whole of *text* stands for a value that was to replace it."""
     if text in {"…", "..."} or (text.startswith("${") and text.endswith("}")):
         return True
-    return len(text) <= _MAX_PLACEHOLDER and bool(_PLACEHOLDER.fullmatch(text))
+    return (
+        text[:1] in _PLACEHOLDER_STARTS
+        and len(text) <= _MAX_PLACEHOLDER
+        and re.fullmatch(_PLACEHOLDER, text, re.ASCII) is not None
+    )
 
 
 def _has_invisible(text: str) -> bool:
