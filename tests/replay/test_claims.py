@@ -484,16 +484,17 @@ class TestCancellation:
         store = Gated("commit")
         claim = Claims(store, lease=60, fail_open=False).new(KEY, 360)
         await claim.atake()
-        assert not _claims._background
+        # Another test may have closed its loop before its tasks were let go.
+        before = {*_claims._background}
         request = asyncio.create_task(claim.afinish(commit=True))
         await store.reached.wait()
         request.cancel()
         await asyncio.wait([request])
-        (task,) = _claims._background
+        (task,) = _claims._background - before
         assert not task.done()
         store.go_on.set()
         await rest_of_the_loop()
-        assert not _claims._background
+        assert _claims._background == before
 
     @pytest.mark.parametrize("fails", [True, False])
     async def test_a_self_check_gives_its_key_back(
