@@ -322,3 +322,22 @@ class TestSubinterpreters:
     def test_one_with_its_own_gil_is_refused_or_works(self):
         (answer,) = run(INTERPRETERS, "own")
         assert answer in {"refused", "verified"}
+
+
+def test_the_first_refusal_imports_nothing_of_cryptography():
+    # It would do so in Rust, where a signal handler that raises aborts the process, and
+    # a fork leaves a lock that nobody releases.
+    script = """
+        import sys
+        from port_webhook import DeliveryError, Verifier, sign
+
+        secret = "a secret of thirty-two characters"
+        verifier, headers = Verifier(secret), sign(b"{}", secret)
+        before = {*sys.modules}
+        try:
+            verifier.verify(b"forged", headers)
+        except DeliveryError:
+            found = {name for name in {*sys.modules} - before if "crypto" in name}
+            print(sorted(found))
+    """
+    assert run(script) == ["[]"]

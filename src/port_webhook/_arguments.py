@@ -7,10 +7,10 @@ its value.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from port_webhook._placeholders import is_placeholder
 from port_webhook.exceptions import (
     BodyTooLargeError,
     ConfigurationError,
@@ -49,17 +49,6 @@ _ONE_SECRET = (str, bytes, bytearray, memoryview)
 _BOM = "\ufeff"
 _QUOTES = "\"'"
 _LINE_ENDS = ("\n", "\r")
-# The signs of a value that a shell, a template or a person was to replace: `$NAME`,
-# `$env:NAME`, `$(NAME)`, `%NAME%`, `{name}`, `{{ name }}`, `#{name}` and `<your name>`.
-_WORD = r"[A-Za-z_]\w*"
-_WORDS = rf" *[.$]?{_WORD}(?:[ .:/'-]+\w+)* *"
-# Compiled only for what begins like one: that takes half as long as the import.
-_PLACEHOLDER = (
-    rf"\$(?:env:)?{_WORD}|%{_WORD}%|\$\({_WORDS}\)|#?\{{{_WORDS}\}}"
-    rf"|\{{\{{{_WORDS}\}}\}}|<{_WORDS}>"
-)
-_PLACEHOLDER_STARTS = "$%#{<"
-_MAX_PLACEHOLDER = 63  # so that no random secret of 64 characters is refused
 # Unicode's categories of what has no width: controls, formats, line separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Zl", "Zp"))
 # Times from here on are milliseconds: as seconds they lie beyond the year 5000.
@@ -123,20 +112,9 @@ def _find_damage(raw: bytes) -> str | None:
         ("has white space around it", text != text.strip()),
         ("holds an invisible character", _has_invisible(text)),
         ("is wrapped in quotes", in_quotes),
-        ("looks like a placeholder that was never filled in", _is_placeholder(text)),
+        ("looks like a placeholder that was never filled in", is_placeholder(text)),
     )
     return next((problem for problem, found in problems if found), None)
-
-
-def _is_placeholder(text: str) -> bool:
-    """Tell whether the whole of *text* stands for a value that was to replace it."""
-    if text in {"…", "..."} or (text.startswith("${") and text.endswith("}")):
-        return True
-    return (
-        text[:1] in _PLACEHOLDER_STARTS
-        and len(text) <= _MAX_PLACEHOLDER
-        and re.fullmatch(_PLACEHOLDER, text, re.ASCII) is not None
-    )
 
 
 def _has_invisible(text: str) -> bool:

@@ -260,6 +260,7 @@ def new_key(secret: bytes) -> HMAC:
 
     Copying it costs about half of what keying a fresh one does.
     """
+    _invalid_signature()  # see there
     return HMAC(secret, SHA256())
 
 
@@ -313,7 +314,12 @@ def _verify_any(context: HMAC, macs: Sequence[bytes]) -> None:
 
 @cache
 def _invalid_signature() -> type[Exception]:
-    """Return what `HMAC.verify` raises; its module takes long to import."""
+    """Return what `HMAC.verify` raises.
+
+    Its module takes as long to import as two of this package's, so that waits for the
+    first key. It must not wait longer: at the first mismatch, cryptography would import
+    it in Rust, and abort the process if a signal handler raised in the middle of it.
+    """
     from cryptography.exceptions import InvalidSignature
 
     return InvalidSignature

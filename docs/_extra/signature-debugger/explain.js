@@ -2216,16 +2216,18 @@ class Refusal extends Error {
   }
 }
 
+const NAME = "(?:[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*|[a-z]+(?:[A-Z][a-z]+)+)";
 const WORDS = " *[.$]?[A-Za-z_]\\w*(?:[ .:/'-]+\\w+)* *";
 const PLACEHOLDER = new RegExp(
-  "^(?:\\$(?:env:)?[A-Za-z_]\\w*|%[A-Za-z_]\\w*%" +
-  `|\\$\\(${WORDS}\\)|#?\\{${WORDS}\\}|\\{\\{${WORDS}\\}\\}|<${WORDS}>)$`,
+  `^(?:\\$(?:env:)?${NAME}|%${NAME}%|\\$\\(${WORDS}\\)|#?\\{${WORDS}\\}|<${WORDS}>)$`,
 );
+const WRAPPED = [["${", "}"], ["{{", "}}"], ["<%", "%>"]];
 const MAX_PLACEHOLDER = 63;
 
 /** Whether the whole secret stands for a value that was to replace it. */
 const isPlaceholder = (secret) =>
-  ["…", "..."].includes(secret) || (secret.startsWith("${") && secret.endsWith("}")) ||
+  ["…", "..."].includes(secret) ||
+  WRAPPED.some(([start, end]) => secret.startsWith(start) && secret.endsWith(end)) ||
   (secret.length <= MAX_PLACEHOLDER && PLACEHOLDER.test(secret));
 
 /** What an editor, a shell or a template did to a secret; or null. */

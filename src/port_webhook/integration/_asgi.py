@@ -256,7 +256,7 @@ def select_headers(
 
 async def _read(receive: Receive, limit: int) -> bytes:
     """Read a body up to the *limit*, or raise an OSError if its client is gone."""
-    parts: list[bytes] = []
+    parts: list[Any] = []
     size, more = 0, True
     while more:
         message = await receive()
@@ -272,7 +272,11 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise BodyTooLargeError(limit)
         if body:  # an empty part would take memory, and no limit counts it
             parts.append(body)
-    return b"".join(parts)  # a single part is not copied
+    try:
+        return b"".join(parts)  # a single part is not copied
+    except TypeError:  # text, or a list
+        kinds = (bytes, bytearray, memoryview)
+        raise not_bytes(next(part for part in parts if not isinstance(part, kinds)))
 
 
 def _scope_of(delivery: Delivery, scope: Scope, headers: RawHeaders) -> Scope:

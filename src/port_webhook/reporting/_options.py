@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Awaitable, Callable  # noqa: TC003  # read at run time
 from logging import INFO, Logger
 from typing import Literal, Protocol, TypedDict, cast
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from port_webhook._placeholders import is_placeholder
 from port_webhook.exceptions import ConfigurationError
 from port_webhook.reporting._requests import is_identifier
 
@@ -34,15 +34,6 @@ _ENV_ID = "PORT_CLIENT_ID"
 _ENV_SECRET = "PORT_CLIENT_SECRET"  # the name of a variable
 _ENV_FILE = f"{_ENV_SECRET}_FILE"
 _MAX_SECRET_FILE = 65_536
-# As in `port_webhook._arguments`, which is not imported here; both have the same tests.
-_WORD = r"[A-Za-z_]\w*"
-_WORDS = rf" *[.$]?{_WORD}(?:[ .:/'-]+\w+)* *"
-_PLACEHOLDER = re.compile(
-    rf"\$(?:env:)?{_WORD}|%{_WORD}%|\$\({_WORDS}\)|#?\{{{_WORDS}\}}"
-    rf"|\{{\{{{_WORDS}\}}\}}|<{_WORDS}>",
-    re.ASCII,
-)
-_MAX_PLACEHOLDER = 63
 
 
 class HasRunId(Protocol):
@@ -235,18 +226,11 @@ def _read_credential(name: str, value: object) -> str:
         raise ConfigurationError(
             f"{name} is empty, has white space around it, or an invisible character"
         )
-    if _is_placeholder(value):
+    if is_placeholder(value):
         raise ConfigurationError(
             f"{name} looks like a placeholder that was never filled in"
         )
     return value
-
-
-def _is_placeholder(text: str) -> bool:
-    """Tell whether the whole of *text* stands for a value that was to replace it."""
-    if text in {"…", "..."} or (text.startswith("${") and text.endswith("}")):
-        return True
-    return len(text) <= _MAX_PLACEHOLDER and bool(_PLACEHOLDER.fullmatch(text))
 
 
 def _read_base_url(value: object, default: str) -> str:

@@ -76,14 +76,17 @@ async def test_nothing_is_sent_to_a_client_that_is_gone():
 
 
 @pytest.mark.parametrize("before", [b"", BODY[:5]])
-async def test_a_body_that_is_not_bytes_is_a_bad_request(before, records):
+@pytest.mark.parametrize(
+    ("part", "kind"), [(None, "NoneType"), ("text", "str"), ([1], "list")]
+)
+async def test_a_body_that_is_not_bytes_is_a_bad_request(before, part, kind, records):
     app = App()
-    messages = parts(before, None)
+    messages = parts(before, part)
     answer = await ask(PortWebhookMiddleware(app, make()), scope_of(), *messages)
     assert (answer.status, app.scopes) == (400, [])
     (record,) = records
     assert record.port_code == "unreadable_body"
-    assert "is NoneType, not bytes" in record.getMessage()
+    assert f"is {kind}, not bytes" in record.getMessage()
 
 
 async def test_an_error_of_the_server_is_not_taken_for_such_a_body():
