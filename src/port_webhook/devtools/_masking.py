@@ -12,8 +12,9 @@ also mixed from one character to the next:
   line breaks between the bytes.
 
 Other changes are not found: another encoding than UTF-8, a hash, a part of the
-secret, compressed or encrypted bytes. Of headers with credentials, such as
-``Authorization`` or ``Cookie``, the whole value is replaced.
+secret, a dump with an offset in each line, one kind of escape within another,
+compressed or encrypted bytes. Of headers with credentials, such as ``Authorization``
+or ``Cookie``, the whole value is replaced.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _NAMED = {
 _SHELL_QUOTE = "'\"'\"'"
 # A backslash as an escape, where the text before it is read already.
 _ESCAPED_BACKSLASH = (
-    r"(?:(?<=\\)(?:u005[cC]|x5[cC]|0134)|%(?:25)?5[cC]|&#(?:0*92|[xX]0*5[cC]);)"
+    r"(?:(?<=\\)(?:u005[cC]|u\{0{0,6}5[cC]\}|U0{6}5[cC]|x5[cC]|0?134)"
+    r"|%(?:25)?5[cC]|&#(?:0*92|[xX]0*5[cC]);)"
 )
 # A line break and the white space behind it, also as it is escaped in JSON, in a URL
 # and in HTML.
@@ -252,17 +254,20 @@ def _spell_character(
     raw = [f"{each:02x}" for each in character.encode("utf-8")]
     more = rf"\\{{1,{_MAX_BACKSLASHES}}}"
     some = rf"\\{{{fewest},{_MAX_BACKSLASHES}}}"
-    octal = [f"0{each:03o}" for each in character.encode("utf-8")]
+    octal = [f"0?{each:03o}" for each in character.encode("utf-8")]
     spellings = [
         plain,
         # A backslash is doubled each time that JSON is put into JSON.
         *([f"{more}{plain}"] if character in "\"'/" else []),
         f"{some}u" + f"{more}u".join(units),
+        rf"{some}(?:u\{{0{{0,6}}(?i:{code:x})\}}|U(?i:{code:08x}))",
         f"{some}x" + f"{more}x".join(f"(?i:{each})" for each in raw),
         rf"\\{{{fewest},1}}" + r"\\".join(octal),
         "".join(f"%(?:25)?(?i:{each})" for each in raw),
         f"&#(?:0*{code}|(?i:x0*{code:x}));",
     ]
+    if 0x80 <= code <= 0xFF:
+        spellings.append(f"{some}x(?i:{code:02x})")  # in text, where that is no byte
     if character in _NAMED:
         spellings.append(_NAMED[character])
     if is_last:
