@@ -175,6 +175,11 @@ class AsyncDoubling(Doubling):
         return self._answers.pop()
 
 
+def is_open(connection):
+    """Tell whether a synchronous connection is open; redis-py 6 has no name for it."""
+    return connection._sock is not None
+
+
 def test_an_answer_to_an_earlier_call_is_not_believed(redis_server):
     client = redis.Redis(**redis_server.connection)
     store = RedisReplayStore(client, prefix="doubled:")
@@ -186,7 +191,7 @@ def test_an_answer_to_an_earlier_call_is_not_believed(redis_server):
     # Its answer comes once more, in the place of "committed".
     with pytest.raises(ReplayStoreError, match="cannot give"):
         store.claim(KEY, "c", 600)
-    assert not connection.is_connected
+    assert not is_open(connection)
     connection._parser = connection._parser._parser
     assert store.claim(KEY, "d", 600) == "committed"
     redis_server.client.delete(f"doubled:{KEY}", "doubled:other")
@@ -243,7 +248,7 @@ def test_a_client_of_another_kind_does_not_keep_a_wrong_connection(redis_server,
     with pytest.raises(ReplayStoreError, match="cannot give"):
         store.claim(KEY, "c", 600)
 
-    assert not connection.is_connected
+    assert not is_open(connection)
     redis_server.client.delete("doubled:other")
     client.close()
 
@@ -630,7 +635,7 @@ def test_a_client_of_a_cluster_does_not_keep_a_wrong_connection(redis_cluster):
     with pytest.raises(ReplayStoreError, match="cannot give"):
         store.claim(KEY, "c", 600)
 
-    assert not any(each.is_connected for each in connections)
+    assert not any(is_open(each) for each in connections)
     for connection in connections:
         connection._parser = connection._parser._parser
     assert store.release(KEY, "a") is True
