@@ -100,10 +100,10 @@ class TestTheFirstFetch:
     @pytest.mark.parametrize(
         ("fetched", "message"),
         [
-            (None, "secret must be text or bytes, not NoneType"),
+            (None, "fetch returned no secret"),
             ("", "secret is empty"),
             ("new\n", "secret holds a line break"),
-            ([], "secret must be text or bytes, not NoneType"),
+            ([], "fetch returned no secret"),
             ({"secret": "new"}, "secret must be text or bytes, not dict"),
             (["new", " old"], "previous_secrets[0] has white space around it"),
             (("new", ["old", 5]), "previous_secrets[1] must be text or bytes, not int"),
@@ -274,7 +274,7 @@ class TestFetchingAgain:
         ("fetched", "reason"),
         [
             (OSError("password"), "fetch raised OSError"),
-            (None, "secret must be text or bytes, not NoneType"),
+            (None, "fetch returned no secret"),
             ("new\n", "secret holds a line break"),
         ],
     )

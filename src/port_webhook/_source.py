@@ -122,6 +122,8 @@ class VerifierSource:
             secret, previous = _split(self._fetch())
         except Exception as error:  # the user's function, or what it returned
             raise ConfigurationError(f"fetch raised {type(error).__name__}")
+        if secret is None:
+            raise ConfigurationError("fetch returned no secret")
         fingerprint = hash(tuple(read_secrets(secret, previous)))
         if last is None or fingerprint != self._fingerprint:
             last = Verifier(secret, previous_secrets=previous, **self._options)

@@ -191,6 +191,32 @@ def test_a_curl_command_is_read_as_a_shell_would(command):
     assert capture.headers == PAIRS
 
 
+@pytest.mark.parametrize(
+    "behind",
+    ["echo done -d x", "curl http://y -H 'A: b'", "  # a comment\r\ncurl -H 'A: b'"],
+)
+def test_a_line_of_its_own_is_another_command(behind):
+    command = f"\n curl 'http://x' {CURL} -d '{BODY.decode()}' \r\n{behind}\n"
+
+    assert read_curl(command.encode()) == Capture(BODY, PAIRS)
+
+
+def test_an_option_on_a_line_of_its_own_belongs_to_the_command():
+    command = f"curl http://x\n  {CURL}\n-d '{BODY.decode()}'\n"
+
+    assert read_curl(command.encode()) == Capture(BODY, PAIRS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["-d @body.json", "--json @-", "--data-urlencode a@f", "-F a=b -T f", "-d a -G"],
+)
+def test_the_body_of_a_command_is_not_read_if_there_is_another(data):
+    command = f"curl http://x {data} {CURL}".encode()
+
+    assert read_curl(command, has_body=True) == Capture(b"", PAIRS)
+
+
 def test_bytes_of_a_curl_command_that_are_no_text_are_kept():
     assert read_curl(b"curl -d '\xff'").body == b"\xff"
 

@@ -187,6 +187,17 @@ def test_explain_reads_each_capture(folder):
     assert "newline_added" in done.out
 
 
+def test_a_body_beside_a_command_stands_for_the_file_that_it_names(folder):
+    options = " ".join(
+        f"-H '{name}: {value}'" for name, value in sign(BODY, SECRET).items()
+    )
+    (folder / "command").write_text(f"curl {options} --data-binary @body.json http://x")
+
+    assert call("verify", "-", "--curl", "command", stdin=BODY).status == 0
+    refused = call("verify", "--curl", "command")
+    assert (refused.status, "names a file" in refused.err) == (2, True)
+
+
 def test_what_is_noted_of_a_capture_is_printed_beside_the_result(folder):
     headers = {**sign(BODY, SECRET), "Transfer-Encoding": "chunked"}
     lines = "".join(f"{name}: {value}\n" for name, value in headers.items())

@@ -742,6 +742,8 @@ def curl_captures():
         *("| 'open", "-d $'\\q\\E\\?\\\"\\\\'", "-d a;$x", "-d ';|&&#'"),
     ):
         yield "curl", f"curl http://u/?a=1&b=2 -H A:1 {options}".encode()
+    yield "curl", b"\n curl u -H A:1 \r\n# comment\ncurl v -H B:2"
+    yield "curl", b"curl u\n  -H A:1\n-d x\necho -d y"
     yield "curl", b"curl -d @file u"
     yield "curl", b"curl -F a=b u"
     yield "curl", b"curl -H 'a"

@@ -2604,8 +2604,14 @@ const firstCommand = (text) => {
       const behind = text[at + index + operator.length] ?? " ";
       if (operator !== ";" || index === 0 || " \t\r\n".includes(behind)) return text.slice(0, at + index);
     }
-    isInside = found[1] === undefined;
-    at += found[0].length;
+    const space = found[1];
+    isInside = space === undefined;
+    const end = at + found[0].length;
+    // An option on the next line belongs to the command: its backslash was lost.
+    if (space?.includes("\n") && space[0] !== "\\" && text[end] !== "-" && strip(text.slice(0, at)) !== "") {
+      return text.slice(0, at);
+    }
+    at = end;
   }
 };
 

@@ -118,7 +118,7 @@ class Sources(NamedTuple):
         entry = self.entry
         readers: dict[str, tuple[str | None, Callable[[bytes], Capture]]] = {
             "http": (self.http, read_http),
-            "curl": (self.curl, read_curl),
+            "curl": (self.curl, partial(read_curl, has_body=self.body is not None)),
             "har": (self.har, partial(read_har, entry=entry)),
             "lambda": (self.lambda_event, partial(read_lambda, entry=entry)),
             "kafka": (self.kafka, partial(read_kafka, entry=entry)),

@@ -72,11 +72,15 @@ _OPERATOR = re.compile(r"\||&&|;")
 _BLANK = ("", " ", "\t", "\r", "\n")
 
 
-def read_curl(raw: bytes) -> Capture:
+def read_curl(raw: bytes, *, has_body: bool = False) -> Capture:
     """Read the headers and the body of a curl command for a POSIX shell.
 
     A file that the command names (``-d @body.json``) is not opened. Further commands,
-    behind ``|``, ``&&`` or ``;``, and comments are left out.
+    behind ``|``, ``&&``, ``;`` or on a line of their own, and comments are left out.
+
+    Args:
+        raw: The command.
+        has_body: The body is given in another way, so this one need not be read.
 
     Raises:
         CaptureError: *raw* is no such command, or its body is not in it.
@@ -86,7 +90,8 @@ def read_curl(raw: bytes) -> Capture:
         raise CaptureError("the file does not begin with curl")
     headers: Pairs = []
     parts: list[str] = []
-    for option, value in _options(words[1:]):
+    options = _options(words[1:])
+    for option, value in _without_body(options) if has_body else options:
         if option in _HEADER:
             if value.startswith("@"):
                 raise CaptureError(f"{option} names a file of headers: insert them")
@@ -115,6 +120,10 @@ def _encode(value: str) -> str:
             raise CaptureError(f"{_ENCODED} names a file: pass it as the body, too")
     encoded = quote(text.encode("utf-8", "surrogateescape"), safe="")
     return f"{name}{'=' if name else ''}{encoded.replace('%20', '+')}"
+
+
+def _without_body(options: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    return (each for each in options if each[0] not in (*_DATA, *_FORM, _ENCODED))
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -156,7 +165,12 @@ def _first_command(text: str) -> str:
             behind = text[operator.end() : operator.end() + 1]
             if operator[0] != ";" or operator.start() == at or behind in _BLANK:
                 return text[: operator.start()]
-        is_inside = found["space"] is None
+        space: str | None = found["space"]
+        is_inside = space is None
+        # An option on the next line belongs to the command: its backslash was lost.
+        is_end = space is not None and "\n" in space and space[0] != "\\"
+        if is_end and text[:at].strip() and not text.startswith("-", found.end()):
+            return text[:at]
         at = found.end()
     return text
 
