@@ -43,6 +43,19 @@ TESTS: dict[str, list[str]] = {
         "tests/test_source.py",
         "tests/test_log.py",
     ],
+    "_log": [
+        "tests/test_log.py",
+        # They look at frames, and mutmut adds some.
+        "--deselect=tests/test_log.py::test_a_record_tells_the_place_that_wrote_it",
+        "--deselect=tests/test_log.py::test_the_record_of_a_refusal_tells_the_place_that_wrote_it",
+        "tests/test_verifier.py::TestHooks",
+        "tests/test_verifier.py::TestRecords",
+        "tests/test_reception.py::test_every_way_of_receiving_tells_on_verified_and_the_log",
+    ],
+    "_secrets": [
+        "tests/test_verifier.py::TestWeakSecrets",
+        "tests/test_verifier.py::TestConstruction",
+    ],
     "_json": [
         "tests/test_json.py",
         # It counts calls, and mutmut adds some.

@@ -29,6 +29,11 @@ def test_the_levels_are_those_of_logging():
     )
 
 
+def test_the_logger_has_the_name_of_the_package():
+    # Not the one that an earlier call has kept.
+    assert log.get_logger.__wrapped__() is logging.getLogger("port_webhook")
+
+
 def test_a_percent_sign_in_a_message_is_no_placeholder(records):
     log.write(log.ERROR, "100 %s %d", "some_event")
 
