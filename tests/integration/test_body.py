@@ -31,6 +31,7 @@ from port_webhook.integration import (
     replace_input,
     signed_headers,
 )
+from port_webhook.integration._body import accept_body
 
 PACKAGE = Path(port_webhook.__file__).parent
 
@@ -109,6 +110,19 @@ def test_a_body_that_is_not_in_the_ascii_it_names_is_refused():
         check_charset(other, "é".encode())
 
 
+def test_the_check_of_adapters_looks_at_length_limit_and_ascii():
+    body = "é".encode()
+    for kind in (None, "application/json", "text/plain"):
+        for declared in (None, 2):
+            assert accept_body(body, declared, 2, kind) is body
+        with pytest.raises(UnreadableBodyError):
+            accept_body(body, 1, 2, kind)
+        with pytest.raises(BodyTooLargeError):
+            accept_body(body, None, 1, kind)
+    with pytest.raises(UnsupportedMediaError, match="us-ascii"):
+        accept_body(body, None, 2, "text/plain; charset=us-ascii")
+
+
 @pytest.mark.parametrize("coding", [None, "", "identity", " Identity ", "identity,"])
 def test_the_identity_coding_is_none(coding):
     check_media(None, coding)
@@ -125,7 +139,10 @@ def test_any_other_coding_is_refused(coding):
 
 @pytest.mark.parametrize(
     ("text", "length"),
-    [(None, None), ("", None), ("0", 0), ("00", 0), ("12", 12), (f"{'0' * 30}7", 7)],
+    [
+        *((None, None), ("", None), ("0", 0), ("00", 0), ("12", 12)),
+        *((f"{'0' * 30}7", 7), (f"{'0' * 30}12", 12), ("0" * 30, 0)),
+    ],
 )
 def test_a_declared_length_is_a_number_or_absent(text, length):
     assert declared_length(text, 12) == length
@@ -303,9 +320,10 @@ async def test_chunks_that_end_early_are_a_truncated_body():
         await collect(stream(b"12"), "4", 4)
 
 
-async def test_a_chunk_that_is_not_bytes_is_named():
-    with pytest.raises(UnreadableBodyError, match="is NoneType, not bytes"):
-        await collect(stream(b"12", None), "4", 4)
+@pytest.mark.parametrize(("chunk", "kind"), [(None, "NoneType"), ("34", "str")])
+async def test_a_chunk_that_is_not_bytes_is_named(chunk, kind):
+    with pytest.raises(UnreadableBodyError, match=f"is {kind}, not bytes"):
+        await collect(stream(b"12", chunk), "4", 4)
 
 
 async def test_what_reading_raises_goes_through_without_what_was_read():
