@@ -202,6 +202,18 @@ class TestTheBody:
 
         assert [type(error) for error in server.refused] == [UnsupportedMediaError]
 
+    @pytest.mark.parametrize(("body", "kind"), [(None, "NoneType"), (5, "int")])
+    async def test_a_part_that_is_not_bytes_is_named(self, body, kind):
+        server = Server(part(BODY[:3], more=True), part(body))
+
+        await server.serve(never)
+
+        (error,) = server.refused
+        assert str(error) == (
+            "The server or a middleware passed a part of the body that is "
+            f"{kind}, not bytes."
+        )
+
     async def test_it_may_come_as_other_bytes(self):
         """ASGI asks a server for bytes; the checks must not depend on it."""
         app = App()

@@ -155,6 +155,17 @@ class TestReading:
             "the connection probably ended before it did."
         )
 
+    @pytest.mark.parametrize("parts", [(None,), (BODY[:4], None)])
+    def test_an_input_that_does_not_wait_is_refused(self, parts):
+        environ = {"CONTENT_LENGTH": "10", "wsgi.input": Input(*parts)}
+
+        with pytest.raises(UnreadableBodyError) as caught:
+            read_input(environ, 100)
+        assert str(caught.value) == (
+            "The server or a middleware passed a wsgi.input that does not wait for the "
+            "body: reading it gave None instead of bytes."
+        )
+
     @pytest.mark.parametrize(
         ("environ", "error"),
         [
