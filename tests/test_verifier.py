@@ -339,6 +339,12 @@ class TestReceivedAt:
         for received_at in (now, now + 0.5, datetime.fromtimestamp(now, UTC)):
             verifier.verify(BODY, headers_for(BODY), received_at=received_at)
 
+    def test_it_counts_in_place_of_the_machines_time(self, secret, headers_for, now):
+        verifier = Verifier(secret)
+
+        verifier.check_headers(headers_for(BODY), received_at=now)
+        verifier.verify(BODY, headers_for(BODY), received_at=now)
+
     def test_it_is_no_way_around_the_window(self, verifier, headers_for, now):
         with pytest.raises(TimestampError):
             verifier.verify(BODY, headers_for(BODY), received_at=now + 301)
