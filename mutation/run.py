@@ -50,11 +50,13 @@ TESTS: dict[str, list[str]] = {
         "--deselect=tests/test_log.py::test_the_record_of_a_refusal_tells_the_place_that_wrote_it",
         "tests/test_verifier.py::TestHooks",
         "tests/test_verifier.py::TestRecords",
+        "tests/test_verifier_exactly.py",
         "tests/test_reception.py::test_every_way_of_receiving_tells_on_verified_and_the_log",
     ],
     "_secrets": [
         "tests/test_verifier.py::TestWeakSecrets",
         "tests/test_verifier.py::TestConstruction",
+        "tests/test_verifier_exactly.py",
     ],
     "_json": [
         "tests/test_json.py",

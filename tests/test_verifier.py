@@ -1186,9 +1186,7 @@ class TestRecords:
         verifier.verify(BODY, headers_for(BODY, key=b"the secret before it"))
 
         assert records[0].levelno == logging.INFO
-        assert records[0].getMessage() == (
-            "Port delivery verified via port with previous secret 1"
-        )
+        assert records[0].getMessage().endswith("with previous secret 1")
 
     def test_a_refused_delivery_is_a_warning_with_its_fields(
         self, verifier, headers_for, records, clock
@@ -1292,14 +1290,6 @@ class TestRecords:
 
         assert records[0].port_event == "rejected"
         assert records[0].port_path == "a"
-
-    def test_the_body_of_a_response_is_no_field(self, verifier, records):
-        error = PayloadError("is not valid")
-        error.http_body = b'{"error": "as the application says"}'
-
-        verifier.reject(error)
-
-        assert not hasattr(records[0], "port_http_body")
 
 
 class Broken:
