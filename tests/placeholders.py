@@ -31,6 +31,7 @@ PLACEHOLDERS = (
     "<YOUR_CLIENT_SECRET>",
     "<your-client-secret>",
     "<your organisation's client secret>",
+    "$" + "x" * 62,
 )
 NO_PLACEHOLDERS = (
     "$",
@@ -41,6 +42,7 @@ NO_PLACEHOLDERS = (
     "a$PORT_CLIENT_SECRET",
     "$PORT_CLIENT_SECRET$",
     "$PORT_CLIENT_SECRET+",
+    "$clé_secrète",
     "$()",
     "$(a",
     "%PORT_CLIENT_SECRET",
