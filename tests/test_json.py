@@ -364,6 +364,34 @@ class TestReadObject:
         assert found is not None
         assert found.without_spans() == rest
 
+    @pytest.mark.parametrize("space", [" ", "\t", "\n", "\r"])
+    def test_white_space_may_stand_between_all_tokens(self, space):
+        twice = 2 * space
+        tokens = ["{", '"b"', ":", "1", ",", '"a"', ":", "2", ",", '"z"', ":", "3", "}"]
+        text = twice + twice.join(tokens) + twice
+        found = _json.read_object(text.encode(), self.KEYS)
+
+        assert found is not None
+        assert found.values == {"b": "1", "a": "2", "z": "3"}
+        assert found.without_spans() == f'{{"a"{twice}:{twice}2}}'
+
+    def test_a_key_may_be_any_text(self):
+        characters = [chr(each) for each in range(256)]
+        printed = "".join(characters[32:])
+        for key in ("", 'a"b"', "a\\", f"\n{printed}", printed, *characters):
+            text = f'{{"one":1,{json.dumps(key)}:2}}'
+            found = _json.read_object(text.encode(), {key: None})
+
+            assert found is not None
+            assert found.values == {"one": "1", key: "2"}
+            assert found.without_spans() == '{"one":1}'
+
+    def test_a_control_character_in_a_key_is_refused(self):
+        for control in map(chr, range(32)):
+            for key in (control, f"a{control}", f"\\n{control}"):
+                with pytest.raises(PayloadError):
+                    _json.read_object(f'{{"{key}":1}}'.encode(), {})
+
     def test_the_members_of_a_member_are_found_too(self):
         found = _json.read_object(b"[1]", self.KEYS)
         assert found is None
