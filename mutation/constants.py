@@ -81,9 +81,12 @@ def _mutate(value: object) -> Iterator[object]:  # noqa: C901, PLR0912  # a bran
         yield from _shorter(value)
         yield value + b"X"
     elif isinstance(value, re.Pattern):
-        for changed in _mutate_pattern(value.pattern):
+        of_bytes = isinstance(value.pattern, bytes)
+        pattern = value.pattern.decode("latin-1") if of_bytes else value.pattern
+        for changed in _mutate_pattern(pattern):
             with contextlib.suppress(re.error):
-                yield re.compile(changed, value.flags)
+                kind = changed.encode("latin-1") if of_bytes else changed
+                yield re.compile(kind, value.flags)
     elif isinstance(value, tuple):
         yield from _shorter(value)
         for index, each in enumerate(value):

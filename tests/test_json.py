@@ -528,6 +528,9 @@ def test_what_has_only_escapes_that_javascript_prints_too_is_given_once():
         ("\\u0041\\u007f\\/", "A\x7f/"),
         ("\\u0022\\u005c\\u005C\\u0000", '\\"\\\\\\\\\\u0000'),
         ("\\ud83d\\ude00\\ude00\\ud83d", "😀\\ude00\\ud83d"),
+        # Low surrogates of each kind, with capitals and without.
+        (r"\uD83D\uDC00\uD83D\uDD00\uD83D\uDE00\uD83D\uDF00", "🐀🔀😀🜀"),
+        (r"\ud83d\uDc00\ud83d\udd00\ud83d\ude00\ud83d\udf00", "🐀🔀😀🜀"),
         ("\\u00E9\\u4e2d\\u2028", "é中\u2028"),
         ("\\\\u00e9\\\\\\u00e9", "\\\\u00e9\\\\é"),
         ("é\\u00e9", "éé"),
