@@ -300,6 +300,22 @@ def keep(payload):
         frames = [each for each in frames_of(caught.value) if each[0] == "decode"]
         assert frames == [("decode", {})]
 
+    @pytest.mark.parametrize(
+        ("library", "kept"),
+        [
+            *(("cryptography", {}), ("msgspec", {}), ("pydantic", {}), ("anyio", {})),
+            *(("h11", {}), ("httpcore2", {}), ("httpx2", {}), ("stamina", {})),
+            *(("tenacity", {}), ("another", {"payload": "payload"})),
+        ],
+    )
+    def test_these_are_known_by_their_names(self, ours, library, kept):
+        source = "def fail(payload='payload'): raise LookupError"
+
+        with pytest.raises(LookupError) as caught:
+            ours.outer("payload", module(f"{library}.part", source).fail)
+
+        assert frames_of(caught.value)[-1] == ("fail", kept)
+
     def test_those_that_the_user_calls_are_not(self, ours):
         def fail(_):
             raise UserError
