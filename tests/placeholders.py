@@ -42,7 +42,7 @@ NO_PLACEHOLDERS = (
     "a$PORT_CLIENT_SECRET",
     "$PORT_CLIENT_SECRET$",
     "$PORT_CLIENT_SECRET+",
-    "$clé_secrète",
+    "<clé_secrète>",
     "$()",
     "$(a",
     "%PORT_CLIENT_SECRET",

@@ -115,6 +115,23 @@ class Answers:
         return b"%s:%d" % (nonce, self._number)
 
 
+async def test_a_number_that_a_script_does_not_give_is_an_error():
+    class AsyncAnswers(Answers):
+        async def eval(self, *args):
+            return super().eval(*args)
+
+    for number in (2, 3):
+        store = RedisReplayStore(Answers(number))
+        async_store = AsyncRedisReplayStore(AsyncAnswers(number))
+        for step, more in (("claim", (600,)), ("commit", (600,)), ("release", ())):
+            if (step, number) == ("claim", 2):
+                continue
+            with pytest.raises(ReplayStoreError, match="cannot give"):
+                getattr(store, step)(KEY, "a", *more)
+            with pytest.raises(ReplayStoreError, match="cannot give"):
+                await getattr(async_store, step)(KEY, "a", *more)
+
+
 class Nonsense:
     def __init__(self, answer):
         self._answer = answer
@@ -671,3 +688,20 @@ def test_a_node_of_a_cluster_that_was_never_used_has_nothing_to_close():
 
     pool = used.redis_connection.connection_pool
     pool.disconnect.assert_called_once_with(inuse_connections=False)
+
+
+async def test_the_idle_connections_of_a_node_are_closed_where_it_can_tell():
+    async def close():
+        pass
+
+    old = Mock(spec=["disconnect"], disconnect=Mock(side_effect=close))
+    new: Any = Mock(
+        spec=["disconnect", "disconnect_free_connections"],
+        disconnect_free_connections=Mock(side_effect=close),
+    )
+
+    await replay_redis._disconnect_nodes([new, old])
+
+    old.disconnect.assert_called_once_with()
+    new.disconnect_free_connections.assert_called_once_with()
+    new.disconnect.assert_not_called()
