@@ -70,6 +70,7 @@ TESTS: dict[str, list[str]] = {
     "_reception": ["tests/test_reception.py"],
     "_delivery": ["tests/test_delivery.py"],
     "_arguments": ["tests/test_arguments.py"],
+    "_placeholders": ["tests/test_arguments.py"],
     "integration/_paths": ["tests/paths/test_prefixes.py"],
     "integration/_body": ["tests/integration/test_body.py"],
     "integration/_lifecycle": ["tests/integration/test_lifecycle.py"],

@@ -202,7 +202,10 @@ class TestTheBody:
 
         assert [type(error) for error in server.refused] == [UnsupportedMediaError]
 
-    @pytest.mark.parametrize(("body", "kind"), [(None, "NoneType"), (5, "int")])
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [(None, "NoneType"), (5, "int"), ("text", "str"), ([1], "list")],
+    )
     async def test_a_part_that_is_not_bytes_is_named(self, body, kind):
         server = Server(part(BODY[:3], more=True), part(body))
 
