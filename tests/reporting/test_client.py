@@ -508,12 +508,15 @@ def test_a_token_that_is_too_large_is_not_read(kind, client, api):
         kind.do(client.run_action("a"))
 
 
-def test_a_response_that_comes_byte_by_byte_is_given_up(kind, api):
-    class Hasty(Clock):
-        def __call__(self):
-            self.now += 1
-            return self.now
+class Hasty(Clock):
+    """A clock on which each look takes a second."""
 
+    def __call__(self):
+        self.now += 1
+        return self.now
+
+
+def test_a_response_that_comes_byte_by_byte_is_given_up(kind, api):
     client = kind.make(Hasty(), base_url=api.url, timeout=10)
     kind.do(client.run_action("a"))
     drops = b"1\r\n \r\n" * 100
@@ -526,11 +529,6 @@ def test_a_response_that_comes_byte_by_byte_is_given_up(kind, api):
 
 
 def test_a_packed_response_that_holds_nothing_is_given_up(kind, api):
-    class Hasty(Clock):
-        def __call__(self):
-            self.now += 1
-            return self.now
-
     client = kind.make(Hasty(), base_url=api.url, timeout=10)
     kind.do(client.run_action("a"))
     head = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n"
