@@ -444,3 +444,12 @@ class TestFetchingAgain:
 
         assert vault.fetched == fetched + 1
         assert not lock.locked()
+
+
+def test_a_hostile_list_of_previous_secrets_is_an_error_without_its_message():
+    class Hostile(list[str]):
+        def __iter__(self):
+            raise ValueError("the secret")  # as a client may
+
+    with pytest.raises(ConfigurationError, match=r"^fetch raised ValueError$"):
+        VerifierSource(lambda: ["a secret of thirty-two characters", Hostile(["b"])])

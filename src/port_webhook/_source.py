@@ -138,5 +138,6 @@ def _split(fetched: Any) -> tuple[Any, Sequence[Any]]:
         return fetched, ()
     current, *previous = cast("Sequence[Any]", fetched) or (None,)
     if len(previous) == 1 and isinstance(previous[0], list | tuple):
-        return current, cast("Sequence[Any]", previous[0])  # (current, [previous, …])
+        # (current, [previous, …]), copied here, where what it raises is caught.
+        return current, [*cast("Sequence[Any]", previous[0])]
     return current, previous
